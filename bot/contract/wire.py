@@ -37,7 +37,7 @@ class Secret:
             return NotImplemented
         return hmac.compare_digest(self._value.encode(), other._value.encode())
 
-    __hash__ = None  # a hash would be a fingerprint of the value
+    __hash__ = None  # type: ignore[assignment]  # a hash would be a fingerprint of the value
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -50,7 +50,7 @@ class Secret:
     def _refuse(self, *_: object) -> NoReturn:
         raise TypeError("a Secret can be neither copied nor pickled")
 
-    __reduce__ = __reduce_ex__ = __copy__ = __deepcopy__ = __getstate__ = _refuse  # type: ignore[assignment]
+    __reduce__ = __reduce_ex__ = __copy__ = __deepcopy__ = _refuse
 
 
 @dataclass(frozen=True, slots=True)
