@@ -1,0 +1,97 @@
+"""Putting one instance together from its configuration; `run`, `demo`, `keys` and `doctor` all start here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from bot.accounts.vault import Vault, load_master_key
+from bot.clock import Clock, SystemClock
+from bot.config import ExchangeSettings, Settings
+from bot.contract.models import Market, OrderBook
+from bot.exchanges import registry
+from bot.exchanges.paper.plugin import PaperPlugin
+from bot.exchanges.paper.wire import PaperWire
+from bot.exchanges.registry import Catalog, Plugin, Registered
+from bot.exchanges.transport import HttpWire, Transport
+from bot.redact import redactor
+from bot.store.database import Store
+from bot.trading import journal
+from bot.trading.gateway import Exchange, Gateway
+
+STARTING = {"USDT": Decimal(10_000), "BTC": Decimal("0.1"), "TWD": Decimal(300_000)}
+"""What a new paper account holds."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One bot's storage and its ways to the exchanges. Nothing runs yet."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    vault: Vault
+    catalog: Catalog
+    gateway: Gateway
+
+    async def close(self) -> None:
+        """Close connections and the database."""
+        await self.gateway.close()
+        self.store.close()
+
+
+def open_instance(settings: Settings, clock: Clock | None = None, catalog: Catalog | None = None) -> Instance:
+    """Open the database and the vault, and make the exchanges usable. No network traffic.
+
+    Raises:
+        VaultError: The master key is missing or does not belong to this database; nothing was written.
+        StoreError: The database cannot be used.
+    """
+    clock = clock or SystemClock()
+    redactor.register(settings.telegram.token.get_secret_value())
+    master = load_master_key(settings.vault.key_file)
+    store = Store(settings.storage.directory / "tradewire.db")
+    try:
+        vault = Vault(store, master, redactor.register)
+        store.transact(journal.install_law)
+    except BaseException:
+        store.close()
+        raise
+    catalog = catalog or registry.catalog(registry.discover())
+    exchanges: dict[str, Exchange] = {}
+    gateway = Gateway(store, vault, clock, exchanges, catalog.broken)
+    for registered in catalog.exchanges.values():
+        section = settings.exchanges.get(registered.info.id, ExchangeSettings())
+        if section.enabled:
+            exchanges[registered.info.id] = Exchange(registered, _transport(registered, section, clock))
+            add_paper(gateway, exchanges, registered, store, clock)
+    return Instance(settings, clock, store, vault, catalog, gateway)
+
+
+def add_paper(
+    gateway: Gateway, exchanges: dict[str, Exchange], real: Registered, store: Store, clock: Clock
+) -> None:
+    """Add the paper twin of an exchange: the same markets and the same public order book, and no real money."""
+
+    async def markets() -> list[Market]:
+        return list(await gateway.symbols(real.info.id))
+
+    async def book(market: Market) -> OrderBook:
+        found = await gateway.order_book(real.info.id, market)
+        return found or OrderBook((), ())
+
+    wire = PaperWire(markets, book, store, clock.now_ms, STARTING)
+    plugin = PaperPlugin(
+        f"{real.info.id}:paper", f"{real.info.title} paper", real.info.capabilities, real.info.client_id
+    )
+    registered = registry.register(Plugin(f"{real.plugin.name}-paper", plugin))
+    exchanges[plugin.id] = Exchange(registered, Transport(registered.info, registered.hook, wire, clock))
+
+
+def _transport(registered: Registered, section: ExchangeSettings, clock: Clock) -> Transport:
+    origins: Mapping[str, str] = registered.info.hosts
+    if section.base_url:
+        origins = dict.fromkeys(origins, section.base_url)
+    wire = HttpWire(registered.info.title, origins, local_address=section.local_address, proxy=section.proxy)
+    return Transport(registered.info, registered.hook, wire, clock)

@@ -1,0 +1,178 @@
+"""The configuration: defaults, then a TOML file, then the environment, checked all at once.
+
+`TRADEWIRE_TELEGRAM__TOKEN` sets `[telegram] token`; `TRADEWIRE_TELEGRAM__TOKEN_FILE` reads it from a file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from bot.contract.errors import ConfigError
+
+PREFIX = "TRADEWIRE_"
+CONFIG_DIRECTORY = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "tradewire"
+DATA_DIRECTORY = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "tradewire"
+DEFAULT_PATH = CONFIG_DIRECTORY / "config.toml"
+_NOT_SETTINGS = {"LOAD_PLUGINS", "CONFIG"}
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and not re.fullmatch(r"\d+:\S+", value.get_secret_value()):
+        raise ValueError("a token has the form 123456789:text, as BotFather gives it")
+    return value
+
+
+def _origin(value: str | None) -> str | None:
+    if value and not re.fullmatch(r"(https?|wss?)://[^/?#\s]+/?", value):
+        raise ValueError("write scheme, host and port only, such as http://127.0.0.1:8080")
+    return value.rstrip("/") if value else None
+
+
+def _url(value: str) -> str:
+    if not re.match(r"https?://[^/\s]+/", value):
+        raise ValueError("write an address such as https://api.telegram.org/bot")
+    return value
+
+
+Origin = Annotated[str | None, AfterValidator(_origin)]
+Url = Annotated[str, AfterValidator(_url)]
+Expanded = Annotated[Path, BeforeValidator(lambda value: Path(value).expanduser())]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Telegram(_Section):
+    """How the bot reaches Telegram."""
+
+    token: Annotated[SecretStr, AfterValidator(_token)] = SecretStr("")
+    base_url: Url = "https://api.telegram.org/bot"
+    base_file_url: Url = "https://api.telegram.org/file/bot"
+    proxy: str | None = None
+
+
+class Access(_Section):
+    """Who may use the bot."""
+
+    owner: int | None = Field(default=None, gt=0)
+
+
+class Storage(_Section):
+    """Where the database is."""
+
+    directory: Expanded = DATA_DIRECTORY
+
+
+class VaultSettings(_Section):
+    """Where the master key is."""
+
+    key_file: Expanded = CONFIG_DIRECTORY / "master.key"
+
+
+class ExchangeSettings(_Section):
+    """One exchange: `[exchanges.<name>]`."""
+
+    enabled: bool = True
+    base_url: Origin = None
+    stream_url: Origin = None
+    local_address: str | None = None
+    proxy: str | None = None
+
+
+class Logging(_Section):
+    """What is logged."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class Settings(_Section):
+    """Everything that can be configured. Frozen."""
+
+    telegram: Telegram = Telegram()
+    access: Access = Access()
+    storage: Storage = Storage()
+    vault: VaultSettings = VaultSettings()
+    exchanges: Mapping[str, ExchangeSettings] = Field(default_factory=dict)
+    logging: Logging = Logging()
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the configuration.
+
+    Args:
+        path: The TOML file. `None` takes `TRADEWIRE_CONFIG` or the default place, where it may be missing.
+        environ: The environment.
+
+    Raises:
+        ConfigError: All that is wrong, one line each: the key, what is wrong with it, where it was set.
+    """
+    chosen = path or (Path(environ[PREFIX + "CONFIG"]) if environ.get(PREFIX + "CONFIG") else None)
+    file = chosen or DEFAULT_PATH
+    values: dict[str, Any] = {}
+    if chosen is not None or file.exists():
+        values = _read(file)
+    problems = _merge_environment(values, environ)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems += [_sentence(each) for each in error.errors()]
+        settings = None
+    if problems or settings is None:
+        raise ConfigError(f"The configuration {file} is wrong:\n" + "\n".join(f"  {line}" for line in problems))
+    return settings
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no configuration at {file}. Make one with: tradewire init --config {file}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration {file} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The configuration {file} is not TOML: {error}") from error
+
+
+def _merge_environment(values: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
+    problems = []
+    for name, text in sorted(environ.items()):
+        keys = name.removeprefix(PREFIX).lower().split("__")
+        if not name.startswith(PREFIX) or name.removeprefix(PREFIX) in _NOT_SETTINGS:
+            continue
+        if len(keys) < 2:
+            problems.append(f"{name}: a setting is named like {PREFIX}TELEGRAM__TOKEN")
+            continue
+        value = text
+        if keys[-1].endswith("_file") and keys != ["vault", "key_file"]:
+            keys[-1] = keys[-1].removesuffix("_file")
+            try:
+                value = Path(text).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                problems.append(f"{name}: the file {text} cannot be read ({error.strerror})")
+                continue
+        section = values
+        for key in keys[:-1]:
+            inner = section.setdefault(key, {})
+            if not isinstance(inner, dict):
+                break
+            section = inner
+        section[keys[-1]] = value
+    return problems
+
+
+def _sentence(error: Any) -> str:
+    place = error["loc"]
+    key = f"[{'.'.join(str(part) for part in place[:-1])}] {place[-1]}" if len(place) > 1 else f"[{place[0]}]"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: there is no such key; config.example.toml lists them all"
+    return f"{key}: {error['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,54 @@
+"""The exchange's clock, as far as we can tell: an offset, and timestamps that only rise."""
+
+from __future__ import annotations
+
+from bot.clock import Clock
+
+_STALE_SECONDS = 600
+_JUMP_MS = 2_000
+
+
+class ExchangeClock:
+    """Estimates one exchange's time.
+
+    The offset is the exchange's time against the midpoint of the call that asked for it. It is asked for again after
+    ten minutes, after a refused timestamp, and when the wall clock moved against the monotonic one (a resumed
+    machine, a stepped clock).
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.offset_ms: int | None = None
+        self._last = 0
+        self._anchor: tuple[int, float] | None = None
+
+    def now_ms(self) -> int:
+        """Return the exchange's time, UTC milliseconds."""
+        return self._clock.now_ms() + (self.offset_ms or 0)
+
+    def timestamp(self) -> int:
+        """Return the exchange's time for a signature: later than every one returned before."""
+        self._last = max(self._last + 1, self.now_ms())
+        return self._last
+
+    def is_stale(self) -> bool:
+        """Say whether the offset should be measured again before the next signature."""
+        if self._anchor is None:
+            return True
+        wall, monotonic = self._anchor
+        elapsed = self._clock.monotonic() - monotonic
+        return elapsed > _STALE_SECONDS or abs(self._clock.now_ms() - wall - elapsed * 1000) > _JUMP_MS
+
+    def learn(self, server_ms: int, *, began_ms: int, ended_ms: int) -> None:
+        """Take over a measurement: the exchange said `server_ms` between two readings of our clock."""
+        self.offset_ms = server_ms - (began_ms + ended_ms) // 2
+        self._last = 0  # timestamps of the old offset may lie in the future of the new one
+        self.rest()
+
+    def rest(self) -> None:
+        """Ask no more for a while, whether or not the exchange answered."""
+        self._anchor = (self._clock.now_ms(), self._clock.monotonic())
+
+    def distrust(self) -> None:
+        """Measure before the next signature: the exchange refused a timestamp."""
+        self._anchor = None

@@ -1,0 +1,113 @@
+"""Buttons that work once: rows bound to person, chat, message and, where money moves, to the frozen order.
+
+What travels in Telegram's callback data is a random number and nothing else. The row is spent by one UPDATE; only a
+row count of 1 goes on.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from bot.store.database import Connection
+
+PREFIX = "c1:"
+_KEEP_MS = 48 * 3600 * 1000
+
+Refusal: TypeAlias = Literal["unknown", "not yours", "used", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button to be made.
+
+    Attributes:
+        text: What it says.
+        action: Which handler it calls.
+        payload: What that handler needs; plain values.
+        order_id: The order it acts on, if any.
+        params_hash: Binds it to the order exactly as shown.
+        seconds: How long it works.
+        style: How Telegram may colour it.
+    """
+
+    text: str
+    action: str
+    payload: dict[str, Any] = field(default_factory=dict)
+    order_id: int | None = None
+    params_hash: bytes | None = None
+    seconds: int = 600
+    style: Literal["", "primary", "success", "danger"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button that was pressed by its owner, for the first time, in time."""
+
+    action: str
+    payload: dict[str, Any]
+    order_id: int | None
+    params_hash: bytes | None
+
+
+def mint(
+    db: Connection, buttons: Iterable[Button], *, user_id: int, chat_id: int, message_id: int | None, now_ms: int
+) -> list[str]:
+    """Store `buttons` and return their callback data. With a message id, the message's earlier buttons die."""
+    if message_id is not None:
+        db.execute("UPDATE buttons SET expires_ms=0 WHERE chat_id=? AND message_id=?", (chat_id, message_id))
+    db.execute("DELETE FROM buttons WHERE expires_ms<? AND expires_ms>0", (now_ms - _KEEP_MS,))
+    result = []
+    for button in buttons:
+        nonce = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        db.execute(
+            "INSERT INTO buttons VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            (
+                _hashed(nonce),
+                button.action,
+                json.dumps(button.payload, separators=(",", ":")),
+                button.order_id,
+                button.params_hash,
+                user_id,
+                chat_id,
+                message_id,
+                now_ms + button.seconds * 1000,
+            ),
+        )
+        result.append(PREFIX + nonce)
+    return result
+
+
+def attach(db: Connection, data: Sequence[str], message_id: int) -> None:
+    """Bind freshly minted buttons to the message that Telegram made of them."""
+    hashes = [(message_id, _hashed(each.removeprefix(PREFIX))) for each in data]
+    db.executemany("UPDATE buttons SET message_id=? WHERE nonce_hash=? AND message_id IS NULL", hashes)
+
+
+def redeem(db: Connection, data: str, *, user_id: int, chat_id: int, message_id: int, now_ms: int) -> Press | Refusal:
+    """Spend a button. Only the first press by the right person, in the right message, in time, gets a `Press`."""
+    if not data.startswith(PREFIX):
+        return "unknown"
+    key = _hashed(data.removeprefix(PREFIX))
+    changed = db.execute(
+        "UPDATE buttons SET used_ms=? WHERE nonce_hash=? AND user_id=? AND chat_id=? AND message_id=?"
+        " AND used_ms IS NULL AND expires_ms>?",
+        (now_ms, key, user_id, chat_id, message_id, now_ms),
+    ).rowcount
+    row = db.execute("SELECT * FROM buttons WHERE nonce_hash=?", (key,)).fetchone()
+    if changed == 1:
+        return Press(row["action"], json.loads(row["payload"]), row["order_id"], row["params_hash"])
+    if row is None or (row["chat_id"], row["message_id"]) != (chat_id, message_id):
+        return "unknown"
+    if row["user_id"] != user_id:
+        return "not yours"
+    return "expired" if row["used_ms"] is None else "used"
+
+
+def _hashed(nonce: str) -> bytes:
+    return hashlib.sha256(nonce.encode()).digest()

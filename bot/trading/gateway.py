@@ -1,0 +1,233 @@
+"""One account's way to its exchange: the right hooks, the right transport, keys opened for one signature."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from bot.accounts import people
+from bot.accounts.people import AccountRow
+from bot.accounts.vault import Vault
+from bot.clock import Clock
+from bot.contract.errors import ExchangeError, NotSent, UserError, WrongAccountMode
+from bot.contract.models import (
+    Account,
+    Balance,
+    ExchangeInfo,
+    Fill,
+    KeyPermissions,
+    Market,
+    Order,
+    OrderAck,
+    OrderBook,
+    OrderReport,
+    Ticker,
+)
+from bot.contract.wire import Credentials, Flow
+from bot.exchanges.registry import Registered
+from bot.exchanges.transport import BeforeSend, Transport
+from bot.store.database import Store
+from bot.trading.symbols import Symbols
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+_MARKETS_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An exchange in use: what it is and the way to it."""
+
+    registered: Registered
+    transport: Transport
+
+    @property
+    def info(self) -> ExchangeInfo:
+        """The plugin's constants."""
+        return self.registered.info
+
+
+class Gateway:
+    """Asks exchanges on behalf of accounts.
+
+    Args:
+        store: Where accounts are.
+        vault: Opens their keys.
+        clock: Ours.
+        exchanges: By id. A paper exchange has the id of the real one with `:paper` behind it.
+        unusable: Exchange or plugin name to the sentence that says why it cannot be used.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        clock: Clock,
+        exchanges: Mapping[str, Exchange],
+        unusable: Mapping[str, str] | None = None,
+    ) -> None:
+        self.exchanges = exchanges
+        self.unusable = unusable or {}
+        self._store = store
+        self._vault = vault
+        self._clock = clock
+        self._symbols: dict[str, tuple[float, Symbols]] = {}
+
+    def exchange(self, account: AccountRow) -> Exchange:
+        """Return the exchange of an account: the paper one while paper trading is on.
+
+        Raises:
+            UserError: The exchange is not in use here.
+        """
+        return self.named(account.exchange + (":paper" if account.paper else ""))
+
+    def named(self, exchange_id: str) -> Exchange:
+        """Return an exchange by id.
+
+        Raises:
+            UserError: It is not in use here.
+        """
+        found = self.exchanges.get(exchange_id)
+        if found is None:
+            name = exchange_id.removesuffix(":paper")
+            why = self.unusable.get(name, "it is not installed or is switched off in the configuration")
+            raise UserError(f"{name} cannot be used: {why}. Tell the operator.", code="NO_EXCHANGE")
+        return found
+
+    async def symbols(self, exchange_id: str) -> Symbols:
+        """Return the exchange's markets; read once an hour, and an old list rather than none."""
+        known = self._symbols.get(exchange_id)
+        now = self._clock.monotonic()
+        if known is not None and now - known[0] < _MARKETS_SECONDS:
+            return known[1]
+        exchange = self.named(exchange_id)
+        try:
+            symbols = Symbols(await exchange.transport.run(exchange.registered.hook.markets()))
+        except ExchangeError:
+            if known is None:
+                raise
+            log.warning("%s: markets not refreshed", exchange_id)
+            symbols = known[1]
+        self._symbols[exchange_id] = (now, symbols)
+        return symbols
+
+    async def ticker(self, exchange_id: str, market: Market) -> Ticker:
+        """Return the price of a market."""
+        exchange = self.named(exchange_id)
+        result: Ticker = await exchange.transport.run(exchange.registered.hook.ticker(market=market))
+        return result
+
+    async def order_book(self, exchange_id: str, market: Market) -> OrderBook | None:
+        """Return the order book, or `None` where the exchange shows none."""
+        exchange = self.named(exchange_id)
+        flow = exchange.registered.hook.order_book(market=market)
+        return None if flow is None else await exchange.transport.run(flow)
+
+    async def balances(self, account: AccountRow) -> dict[str, Balance]:
+        """Return the account's assets by name."""
+        rows: list[Balance] = await self._private(account, "balances")
+        return {row.asset: row for row in rows}
+
+    async def detect(self, account: AccountRow) -> AccountRow:
+        """Find out what kind of account it is, keep it, and return the account with it."""
+        facts: Mapping[str, str] | None = await self._private(account, "detect", detecting=True)
+        if facts is None:
+            return account
+        await self._store.run(lambda db: people.set_facts(db, account.id, facts))
+        return replace(account, facts=facts)
+
+    async def key_permissions(self, account: AccountRow) -> KeyPermissions:
+        """Return what the account's key may do; all `unknown` where the exchange does not tell."""
+        found: KeyPermissions | None = await self._private(account, "key_permissions")
+        return found or KeyPermissions()
+
+    async def place(self, account: AccountRow, order: Order, before_send: BeforeSend) -> OrderAck:
+        """Place an order, once. Never repeated, whatever happens.
+
+        Raises:
+            NotSent: It surely never left.
+            Rejected: The exchange surely did not execute it.
+            OutcomeUnknown: It may exist.
+        """
+        try:
+            ack: OrderAck = await self._private(account, "place_order", before_send=before_send, order=order)
+        except WrongAccountMode:
+            await self.detect(account)
+            raise
+        return ack
+
+    async def find_order(self, account: AccountRow, order: Order) -> OrderReport | None:
+        """Look for an order by our id; `None` only when the exchange was read cleanly and does not have it.
+
+        Raises:
+            NotSent: The exchange has no way to look.
+        """
+        return await self._private(account, "find_order", urgent=True, required=True, order=order)  # type: ignore[no-any-return]
+
+    async def order_status(self, account: AccountRow, order: Order, exchange_order_id: str) -> OrderReport:
+        """Return what the exchange says of an order now."""
+        report: OrderReport = await self._private(
+            account, "order_status", urgent=True, required=True, order=order, exchange_order_id=exchange_order_id
+        )
+        return report
+
+    async def open_orders(self, account: AccountRow, markets: Sequence[Market]) -> list[OrderReport]:
+        """Return the open orders; empty where the exchange does not list them."""
+        return await self._private(account, "open_orders", markets=markets) or []
+
+    async def fills(self, account: AccountRow, markets: Sequence[Market], exchange_order_id: str = "") -> list[Fill]:
+        """Return the newest fills; empty where the exchange does not list them."""
+        arguments = {"markets": markets, "exchange_order_id": exchange_order_id}
+        return await self._private(account, "fills", **arguments) or []
+
+    async def cancel_order(self, account: AccountRow, order: Order, exchange_order_id: str) -> None:
+        """Ask for an order to be canceled."""
+        await self._private(
+            account, "cancel_order", urgent=True, required=True, order=order, exchange_order_id=exchange_order_id
+        )
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for exchange in self.exchanges.values():
+            await exchange.transport.close()
+
+    async def _private(
+        self,
+        account: AccountRow,
+        hook: str,
+        *,
+        before_send: BeforeSend | None = None,
+        urgent: bool = False,
+        required: bool = False,
+        detecting: bool = False,
+        **arguments: Any,
+    ) -> Any:
+        exchange = self.exchange(account)
+        if not account.facts and not account.paper and not detecting and "detect" in exchange.registered.hooks:
+            account = await self.detect(account)
+
+        async def credentials() -> Credentials:
+            return await self._store.run(lambda db: self._vault.open_in(db, account.id))
+
+        def flow(seen: Account) -> Flow[Any] | None:
+            result: Flow[Any] | None = getattr(exchange.registered.hook, hook)(account=seen, **arguments)
+            return result
+
+        async def run(row: AccountRow) -> Any:
+            made = flow(people.to_contract(row))
+            if made is None:
+                if required:
+                    raise NotSent(f"{exchange.info.title} offers no way to do that", code="UNSUPPORTED")
+                return None
+            return await exchange.transport.run(
+                made, account_id=account.id, credentials=credentials, before_send=before_send, urgent=urgent
+            )
+
+        try:
+            return await run(account)
+        except WrongAccountMode:
+            if before_send is not None or detecting:
+                raise
+            return await run(await self.detect(account))
