@@ -123,7 +123,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        problems += [_sentence(each) for each in error.errors()]
+        problems += [_sentence(each, environ) for each in error.errors()]
         settings = None
     if problems or settings is None:
         raise ConfigError(f"The configuration {file} is wrong:\n" + "\n".join(f"  {line}" for line in problems))
@@ -157,22 +157,22 @@ def _merge_environment(values: dict[str, Any], environ: Mapping[str, str]) -> li
             keys[-1] = keys[-1].removesuffix("_file")
             try:
                 value = Path(text).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                problems.append(f"{name}: the file {text} cannot be read ({error.strerror})")
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f"{name}: the file {text} cannot be read ({getattr(error, 'strerror', 'not UTF-8')})")
                 continue
-        section = values
+        section: Any = values
         for key in keys[:-1]:
-            inner = section.setdefault(key, {})
-            if not isinstance(inner, dict):
-                break
-            section = inner
-        section[keys[-1]] = value
+            section = section.setdefault(key, {}) if isinstance(section, dict) else None
+        if isinstance(section, dict):  # else the check that follows names the section
+            section[keys[-1]] = value
     return problems
 
 
-def _sentence(error: Any) -> str:
+def _sentence(error: Any, environ: Mapping[str, str]) -> str:
     place = error["loc"]
+    variable = PREFIX + "__".join(str(part) for part in place).upper()
     key = f"[{'.'.join(str(part) for part in place[:-1])}] {place[-1]}" if len(place) > 1 else f"[{place[0]}]"
+    source = next((f" (set by {name})" for name in (variable, variable + "_FILE") if name in environ), "")
     if error["type"] == "extra_forbidden":
-        return f"{key}: there is no such key; config.example.toml lists them all"
-    return f"{key}: {error['msg'].removeprefix('Value error, ')}"
+        return f"{key}: there is no such key; config.example.toml lists them all{source}"
+    return f"{key}: {error['msg'].removeprefix('Value error, ')}{source}"

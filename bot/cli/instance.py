@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
 from bot.accounts.vault import Vault, load_master_key
 from bot.clock import Clock, SystemClock
@@ -19,9 +18,6 @@ from bot.redact import redactor
 from bot.store.database import Store
 from bot.trading import journal
 from bot.trading.gateway import Exchange, Gateway
-
-STARTING = {"USDT": Decimal(10_000), "BTC": Decimal("0.1"), "TWD": Decimal(300_000)}
-"""What a new paper account holds."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +65,7 @@ def open_instance(settings: Settings, clock: Clock | None = None, catalog: Catal
     return Instance(settings, clock, store, vault, catalog, gateway)
 
 
-def add_paper(
-    gateway: Gateway, exchanges: dict[str, Exchange], real: Registered, store: Store, clock: Clock
-) -> None:
+def add_paper(gateway: Gateway, exchanges: dict[str, Exchange], real: Registered, store: Store, clock: Clock) -> None:
     """Add the paper twin of an exchange: the same markets and the same public order book, and no real money."""
 
     async def markets() -> list[Market]:
@@ -81,12 +75,11 @@ def add_paper(
         found = await gateway.order_book(real.info.id, market)
         return found or OrderBook((), ())
 
-    wire = PaperWire(markets, book, store, clock.now_ms, STARTING)
-    plugin = PaperPlugin(
-        f"{real.info.id}:paper", f"{real.info.title} paper", real.info.capabilities, real.info.client_id
-    )
+    exchange_id = f"{real.info.id}:paper"
+    wire = PaperWire(store, markets=markets, book=book, now_ms=clock.now_ms)
+    plugin = PaperPlugin(exchange_id, f"{real.info.title} paper", real.info.capabilities, real.info.client_id)
     registered = registry.register(Plugin(f"{real.plugin.name}-paper", plugin))
-    exchanges[plugin.id] = Exchange(registered, Transport(registered.info, registered.hook, wire, clock))
+    exchanges[exchange_id] = Exchange(registered, Transport(registered.info, registered.hook, wire, clock))
 
 
 def _transport(registered: Registered, section: ExchangeSettings, clock: Clock) -> Transport:

@@ -50,7 +50,7 @@ class Secret:
     def _refuse(self, *_: object) -> NoReturn:
         raise TypeError("a Secret can be neither copied nor pickled")
 
-    __reduce__ = __reduce_ex__ = __copy__ = __deepcopy__ = _refuse
+    __reduce__ = __reduce_ex__ = __copy__ = __deepcopy__ = __getstate__ = _refuse
 
 
 @dataclass(frozen=True, slots=True)

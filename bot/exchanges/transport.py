@@ -242,7 +242,7 @@ class Transport:
             raise PluginError(f"The {self.info.title} plugin named a host it did not declare: {request.host}.")
         if not self._paths.fullmatch(named):
             raise PluginError(f"The {self.info.title} plugin asked for {named}, which is not on its list of paths.")
-        if len(request.body) > _LARGEST_BODY:
+        if len(request.stamped(0).body) > _LARGEST_BODY:
             raise PluginError(f"The {self.info.title} plugin made a body above {_LARGEST_BODY} bytes.")
         if request.places and (placed or not may_place):
             raise PluginError(f"The {self.info.title} plugin tried to place an order where it may not: {named}.")

@@ -179,8 +179,8 @@ class Gateway:
 
     async def fills(self, account: AccountRow, markets: Sequence[Market], exchange_order_id: str = "") -> list[Fill]:
         """Return the newest fills; empty where the exchange does not list them."""
-        arguments = {"markets": markets, "exchange_order_id": exchange_order_id}
-        return await self._private(account, "fills", **arguments) or []
+        found = await self._private(account, "fills", markets=markets, exchange_order_id=exchange_order_id)
+        return found or []
 
     async def cancel_order(self, account: AccountRow, order: Order, exchange_order_id: str) -> None:
         """Ask for an order to be canceled."""

@@ -113,9 +113,11 @@ def propose(
         message_id: The card to take over from an earlier proposal, or `None` for a new message.
 
     Raises:
-        UserError: The same account, pair and side has an order in doubt.
+        UserError: The same account, pair and side has an order in doubt, or the card's order is under way.
     """
     _refuse_while_in_doubt(db, account_id, market.symbol, draft.side)
+    if message_id is not None:
+        _give_up_card(db, chat_id, message_id, now_ms)
     params = frozen(draft, market)
     cursor = db.execute(
         "INSERT INTO orders(account_id, user_id, exchange, symbol, side, state, params, params_hash, intent, chat_id,"
@@ -268,7 +270,7 @@ def get(db: Connection, order_id: int) -> OrderRow:
     """
     found = db.execute("SELECT * FROM orders WHERE id=?", (order_id,)).fetchone()
     if found is None:
-        raise UserError(f"There is no order #{order_id} of yours.", code="NO_ORDER")
+        raise _no_order(order_id)
     return _row(found)
 
 
@@ -278,8 +280,10 @@ def get_own(db: Connection, order_id: int, user_id: int) -> OrderRow:
     Raises:
         UserError: There is none with this number.
     """
-    row = db.execute("SELECT * FROM orders WHERE id=? AND user_id=?", (order_id, user_id)).fetchone()
-    return get(db, -1 if row is None else order_id) if row is None else _row(row)
+    found = db.execute("SELECT * FROM orders WHERE id=? AND user_id=?", (order_id, user_id)).fetchone()
+    if found is None:
+        raise _no_order(order_id)
+    return _row(found)
 
 
 def in_states(db: Connection, states: tuple[State, ...], account_id: int | None = None) -> list[OrderRow]:
@@ -423,6 +427,19 @@ def _refuse_while_in_doubt(db: Connection, account_id: int, symbol: str, side: S
             )
 
 
+def _give_up_card(db: Connection, chat_id: int, message_id: int, now_ms: int) -> None:
+    """Let another order have a card: the one it showed is drawn there no more."""
+    query = "SELECT * FROM orders WHERE chat_id=? AND message_id=?"
+    for found in db.execute(query, (chat_id, message_id)).fetchall():
+        row = _row(found)
+        if row.state == "proposed":
+            _move(db, row, "expired", now_ms, reason="It was replaced by another preview.")
+        elif not row.is_done:
+            raise UserError(f"Order #{row.id} is under way; its card cannot be used for another.")
+        db.execute("UPDATE orders SET message_id=NULL WHERE id=?", (row.id,))
+        db.execute("DELETE FROM outbox WHERE order_id=?", (row.id,))
+
+
 def _move(db: Connection, row: OrderRow, state: State, now_ms: int, **columns: Any) -> OrderRow:
     if state != row.state and state not in LAW[row.state]:
         raise IllegalTransition(f"order #{row.id} may not go from {row.state} to {state}")
@@ -448,6 +465,10 @@ def _row(found: Row) -> OrderRow:
     values["average_price"], values["fee"] = _number(found["average_price"]), _number(found["fee"])
     values["late"] = bool(found["late"])
     return OrderRow(**values)
+
+
+def _no_order(order_id: int) -> UserError:
+    return UserError(f"There is no order #{order_id} of yours.", code="NO_ORDER")
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -1,0 +1,246 @@
+"""/accounts, /keys, /balance, /paper."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+from bot.accounts import people
+from bot.accounts.people import AccountRow
+from bot.chat.gate import TRADERS, VIEWERS
+from bot.chat.numbers import format_amount, format_money
+from bot.chat.registry import Action, Call, Command
+from bot.chat.reply import Key, Reply, say
+from bot.chat.text import Text
+from bot.contract.errors import BotError, UserError
+from bot.contract.models import Balance
+from bot.store.database import Connection
+from bot.trading import journal
+from bot.trading.confirm import Button
+from bot.trading.connect import check_key
+from bot.trading.desk import in_words
+from bot.trading.law import DOUBTFUL, LIVE
+
+_DOLLARS = ("USDT", "USDC", "USD")
+_DUST = Decimal(1)
+_AGE_WARNING_MS = 90 * 86_400_000
+
+
+async def balance(call: Call) -> Reply:
+    """Show what the accounts hold."""
+    every = call.args.lower() in ("", "all")
+    accounts = await call.accounts() if every else [await call.account(call.args)]
+    if not accounts:
+        accounts = [await call.account()]
+    found = await asyncio.gather(*(_holdings(call, account) for account in accounts))
+    text = Text()
+    for part in found:
+        text.add(part)
+    return Reply(text, ((Button("↻ Refresh", "balance", {"args": call.args}),),))
+
+
+async def balance_again(call: Call) -> Reply:
+    """Show the holdings anew in the same message."""
+    return await balance(call.with_args(call.payload["args"]))
+
+
+async def _holdings(call: Call, account: AccountRow) -> Text:
+    text = Text().bold(_title(call, account)).line()
+    try:
+        held = await call.services.gateway.balances(account)
+        worth = {asset: await _worth(call, account, row) for asset, row in held.items()}
+    except BotError as error:
+        return text.line(f"⚠ {in_words(error)}")
+    if not held:
+        return text.line("Nothing here. Money in another wallet of the exchange (funding, futures) is not shown.")
+    rows: list[tuple[str, ...]] = []
+    dust = 0
+    for asset, row in sorted(held.items(), key=lambda item: -(worth[item[0]] or 0)):
+        value = worth[asset]
+        if value is not None and value < _DUST:
+            dust += 1
+            continue
+        locked = f"  {format_amount(row.locked)} in orders" if row.locked else ""
+        shown = "" if asset in _DOLLARS or value is None else f"≈ {format_money(value)} USDT"
+        rows.append((asset, format_amount(row.free + row.locked), shown + locked))
+    known = [value for value in worth.values() if value is not None]
+    if known:
+        rows.append(("Total", f"≈ {format_money(sum(known, Decimal(0)))}", "USDT"))
+    text.table(rows)
+    if dust:
+        text.line(f"and {dust} small rests below 1 USDT")
+    return text
+
+
+async def _worth(call: Call, account: AccountRow, row: Balance) -> Decimal | None:
+    """Return a holding's value in USDT, or `None` where there is no such market."""
+    total = row.free + row.locked
+    if row.asset in _DOLLARS:
+        return total
+    exchange_id = call.services.gateway.exchange(account).info.id
+    symbols = await call.services.gateway.symbols(exchange_id)
+    market, inverse = symbols.get(f"{row.asset}/USDT"), symbols.get(f"USDT/{row.asset}")
+    try:
+        if market is not None:
+            return total * (await call.services.gateway.ticker(exchange_id, market)).last
+        if inverse is not None:
+            return total / (await call.services.gateway.ticker(exchange_id, inverse)).last
+    except BotError:
+        return None
+    return None
+
+
+async def accounts(call: Call) -> Reply:
+    """List the accounts and choose the default."""
+    rows = await call.accounts()
+    default = await call.account()
+    text = Text().bold("Accounts").line()
+    for row in rows:
+        text.line(f"{'●' if row.id == default.id else '○'} {_title(call, row)}")
+    keys = tuple(Button(f"Use {row.label}", "default", {"account": row.id}) for row in rows if row.id != default.id)
+    return Reply(text.plain("● is used when an order names no account (on LABEL)."), _column(keys))
+
+
+async def set_default(call: Call) -> Reply:
+    """Choose the default account."""
+
+    def work(db: Connection) -> None:
+        people.set_default(db, call.who.user_id, call.payload["account"])
+
+    await call.services.store.run(work)
+    return await accounts(call)
+
+
+async def keys(call: Call) -> Reply:
+    """List the keys with what is known of their rights."""
+    rows = [row for row in await call.accounts() if _uses_keys(call, row)]
+    if not rows:
+        await call.account()
+        return say("No key is stored here. /connect adds one.")
+    text = Text().bold("Keys").line()
+    buttons: list[tuple[Key, ...]] = []
+    for row in rows:
+        text.line(f"{_title(call, row)} · {badge(row, call.services.clock.now_ms())}")
+        buttons.append(
+            (
+                Button(f"Test {row.label}", "test_key", {"account": row.id}),
+                Button(f"Remove {row.label}", "remove_key", {"account": row.id}, style="danger"),
+            )
+        )
+    return Reply(text, tuple(buttons))
+
+
+def badge(row: AccountRow, now_ms: int) -> str:
+    """Return what is known of a key, in a few words."""
+    withdraw = {"no": "🔒 cannot withdraw", "yes": "⛔ can withdraw"}.get(
+        str(row.rights.get("can_withdraw")), "⚠ withdraw right not verified"
+    )
+    old = " · older than 90 days, make a new one" if now_ms - row.created_ms > _AGE_WARNING_MS else ""
+    return withdraw + old
+
+
+async def test_key(call: Call) -> Reply:
+    """Test a key step by step."""
+    row = await _own(call, call.payload["account"])
+    text = Text().bold(f"Testing {row.label}").line()
+    for step in await check_key(call.services.gateway, call.services.store, row):
+        text.line(f"{MARKS[step.mark]} {step.name}: {step.text}")
+    return Reply(text)
+
+
+async def remove_key(call: Call) -> Reply:
+    """Ask before a key is erased."""
+    row = await _own(call, call.payload["account"])
+    sure = Button("Yes, erase it", "surely_remove_key", {"account": row.id}, seconds=60, style="danger")
+    return say(f"Erase the key {row.label}? It cannot be undone here.", (sure,))
+
+
+async def surely_remove_key(call: Call) -> Reply:
+    """Erase a key."""
+    row = await _own(call, call.payload["account"])
+
+    def work(db: Connection) -> None:
+        live = journal.in_states(db, (*LIVE, *DOUBTFUL), row.id)
+        if live:
+            raise UserError(f"Order #{live[0].id} of {row.label} is not finished; without the key I lose sight of it.")
+        people.remove_account(db, row.id, call.services.clock.now_ms())
+
+    await call.services.store.run(work)
+    return say(f"The key {row.label} is erased here. Delete it at the exchange too.")
+
+
+async def paper(call: Call) -> Reply:
+    """Switch paper trading of an account on or off."""
+    words = call.args.lower().split()
+    if not words or words[0] not in ("on", "off"):
+        raise UserError("Write /paper on or /paper off, and the account's name if it is not the default one.")
+    on = words[0] == "on"
+    label = words[1] if len(words) > 1 else None
+    if on and label is None and not await call.accounts():
+        return await _first_paper_account(call)
+    row = await call.account(label)
+    if not on and not await _has_key(call, row):
+        raise UserError(f"{row.label} has no key, so it can only trade on paper. /connect adds a real account.")
+    await call.services.store.run(lambda db: people.set_paper(db, row.id, on))
+    if on:
+        return say(f"{row.label} now trades on paper: real prices, no real money.")
+    return say(f"{row.label} trades with real money again.")
+
+
+async def _first_paper_account(call: Call) -> Reply:
+    real = [name for name in call.services.gateway.exchanges if not name.endswith(":paper")]
+    if not real:
+        raise UserError("No exchange is in use here, so there are no prices to trade at. Tell the operator.")
+
+    def work(db: Connection) -> AccountRow:
+        return people.add_account(db, call.who.user_id, real[0], "paper", call.services.clock.now_ms(), paper=True)
+
+    row = await call.services.store.run(work)
+    title = call.services.gateway.named(real[0]).info.title
+    return say(f"Made the account {row.label}: {title}'s prices, no real money. Try /buy BTC/USDT $50")
+
+
+async def _has_key(call: Call, row: AccountRow) -> bool:
+    query = "SELECT 1 FROM credentials WHERE account_id=? LIMIT 1"
+    found = await call.services.store.run(lambda db: db.execute(query, (row.id,)).fetchone())
+    return found is not None
+
+
+async def _own(call: Call, account_id: int) -> AccountRow:
+    found = await call.services.store.run(lambda db: people.get_account(db, account_id, call.who.user_id))
+    if found is None:
+        raise UserError("There is no such account. /accounts lists yours.", code="NO_ACCOUNT")
+    return found
+
+
+def _uses_keys(call: Call, row: AccountRow) -> bool:
+    found = call.services.gateway.exchanges.get(row.exchange)
+    return found is None or bool(found.info.credential_fields)
+
+
+def _title(call: Call, row: AccountRow) -> str:
+    found = call.services.gateway.exchanges.get(row.exchange)
+    marks = " 📝 paper" if row.paper else ""
+    if row.options.get("demo") == "1":
+        marks += " demo"
+    return f"{found.info.title if found else row.exchange}·{row.label}{marks}"
+
+
+def _column(keys: tuple[Key, ...]) -> tuple[tuple[Key, ...], ...]:
+    return tuple((key,) for key in keys)
+
+
+MARKS = {"ok": "✓", "warning": "⚠", "failed": "✗", "unknown": "–"}
+COMMANDS = (
+    Command("balance", balance, "What you hold", "Look", "[ACCOUNT]", "/balance", VIEWERS),
+    Command("accounts", accounts, "Your accounts; choose the default", "Accounts"),
+    Command("keys", keys, "Your keys: rights, test, remove", "Accounts", rule=TRADERS),
+    Command("paper", paper, "Trade without real money", "Accounts", "on | off [ACCOUNT]", "/paper on", TRADERS),
+)
+ACTIONS = (
+    Action("balance", balance_again, VIEWERS),
+    Action("default", set_default),
+    Action("test_key", test_key, toast="Asking the exchange…"),
+    Action("remove_key", remove_key),
+    Action("surely_remove_key", surely_remove_key),
+)

@@ -1,0 +1,72 @@
+"""/start, /help, /id."""
+
+from __future__ import annotations
+
+from bot.chat.gate import ANYWHERE
+from bot.chat.registry import Call, Command
+from bot.chat.reply import Copy, Reply, say
+from bot.chat.text import Text
+from bot.contract.errors import UserError
+
+_TOPICS = ("Start", "Trade", "Look", "Accounts", "Bot")
+
+
+async def start(call: Call) -> Reply:
+    """Greet, and say what the next step is."""
+    text = (
+        Text().bold("tradewire").line().line("Trade from this chat: type, look at the preview, press Confirm.").line()
+    )
+    if not call.who.is_private:
+        return say("Hello. Prices are answered here; orders only in our private chat.")
+    if await call.accounts():
+        text.line("Try:").code("/buy BTC/USDT $50").line().code("/balance").line().line()
+    else:
+        text.line("First connect an exchange with /connect, or trade without real money with").code("/paper on").line()
+        text.line()
+    text.plain("/help lists everything.")
+    return Reply(text)
+
+
+async def help_(call: Call) -> Reply:
+    """List the commands, or explain one."""
+    from bot.chat.commands import registry
+
+    commands = registry().commands
+    wanted = call.args.lstrip("/").lower()
+    if wanted:
+        if wanted not in commands:
+            raise UserError(f"There is no command /{wanted[:32]}. /help lists them all.")
+        return Reply(_explained(commands[wanted]))
+    text = Text()
+    for topic in _TOPICS:
+        text.bold(topic).line()
+        for command in commands.values():
+            if command.topic == topic:
+                text.line(f"/{command.name} – {command.summary}")
+        text.line()
+    text.line("Sizes: 0.1, 0.1btc, $250, 25%, max. Prices: @ 60000, @ 60k, @ -2%, @ bid, @ ask, @ mid.")
+    text.plain("/help buy explains a command.")
+    return Reply(text)
+
+
+async def id_(call: Call) -> Reply:
+    """Tell the numeric ids."""
+    text = Text().plain("You: ").code(str(call.who.user_id)).line()
+    text.plain("This chat: ").code(str(call.who.chat_id))
+    return Reply(text, ((Copy("Copy your id", str(call.who.user_id)),),))
+
+
+def _explained(command: Command) -> Text:
+    text = Text().bold(f"/{command.name} {command.usage}".rstrip()).line().line(command.summary + ".")
+    if command.details:
+        text.line().line(command.details)
+    if command.example:
+        text.line().plain("Example: ").code(command.example)
+    return text
+
+
+COMMANDS = (
+    Command("start", start, "Say hello and see the first step", "Start", rule=ANYWHERE),
+    Command("help", help_, "What I can do", "Start", usage="[command]", example="/help buy", rule=ANYWHERE),
+    Command("id", id_, "Your numeric id and this chat's", "Start", rule=ANYWHERE),
+)

@@ -1,0 +1,79 @@
+"""/status and /why."""
+
+from __future__ import annotations
+
+from bot.chat.commands.accounts import badge
+from bot.chat.reasons import REASONS
+from bot.chat.registry import Call, Command
+from bot.chat.render import summary
+from bot.chat.reply import Reply
+from bot.chat.text import Text
+from bot.contract.errors import UserError
+from bot.store.database import Connection
+from bot.trading import journal
+from bot.trading.law import DOUBTFUL, LIVE
+
+
+async def status(call: Call) -> Reply:
+    """Show how the bot and the ways to the exchanges are."""
+    text = Text()
+    for account in await call.accounts():
+        exchange = call.services.gateway.exchanges.get(account.exchange + (":paper" if account.paper else ""))
+        if exchange is None:
+            text.bold(f"{account.exchange}·{account.label}").line(" ✗ not in use here")
+            continue
+        transport = exchange.transport
+        offset = transport.clock.offset_ms
+        skew = "not measured" if offset is None else f"{offset:+d} ms"
+        text.bold(f"{exchange.info.title}·{account.label}").line()
+        text.line(f"clock {skew} · limits {transport.limiter.remaining_percent()}% free")
+        if exchange.info.credential_fields:
+            text.line(badge(account, call.services.clock.now_ms()))
+        if transport.last_error:
+            text.line(f"last trouble: {transport.last_error}")
+
+    def count(db: Connection) -> tuple[int, int, int]:
+        waiting = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+        return len(journal.in_states(db, LIVE)), len(journal.in_states(db, DOUBTFUL)), waiting
+
+    live, doubtful, waiting = await call.services.store.run(count)
+    for name, problem in call.services.gateway.unusable.items():
+        text.line(f"⚠ {name} is off: {problem}")
+    minutes = (call.services.clock.now_ms() - call.services.started_ms) // 60_000
+    text.line(f"{live} orders open, {doubtful} in doubt, {waiting} messages waiting")
+    text.plain(f"Database ✓ · up {minutes // 1440} d {minutes // 60 % 24} h {minutes % 60} min")
+    return Reply(text)
+
+
+async def why(call: Call) -> Reply:
+    """Explain an order's state or a code."""
+    wanted = call.args.strip().lstrip("#")
+    if not wanted:
+        raise UserError("Why what? /why 42 explains an order, /why NO_FUNDS a code.")
+    if wanted.isdigit() and len(wanted) < 16:
+        try:
+            row = await call.services.store.run(lambda db: journal.get_own(db, int(wanted), call.who.user_id))
+        except UserError:
+            return Reply(_coded(call, wanted))
+        text = Text().bold(summary(row)).line()
+        return Reply(text.plain(row.reason or "Nothing went wrong with it."))
+    return Reply(_coded(call, wanted))
+
+
+def _coded(call: Call, wanted: str) -> Text:
+    text = Text()
+    if wanted.upper() in REASONS:
+        text.bold(wanted.upper()).line().line(REASONS[wanted.upper()])
+    for exchange in call.services.gateway.exchanges.values():
+        row = exchange.info.errors.get(wanted)
+        if row is not None and not exchange.info.id.endswith(":paper"):
+            text.bold(f"{exchange.info.title} {wanted}").line().line(f"{row.cause}. {row.remedy}")
+    if not text.text:
+        raise UserError(f"I know neither an order nor a code {wanted[:32]}.")
+    return text
+
+
+COMMANDS = (
+    Command("status", status, "How the bot and the exchanges are", "Bot"),
+    Command("why", why, "Explain an order or a code", "Bot", "NUMBER | CODE", "/why NO_FUNDS"),
+)

@@ -1,0 +1,184 @@
+"""/buy, /sell, /trade: from words or buttons to a preview, and the buttons of the card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+from bot.accounts.people import AccountRow
+from bot.chat.gate import TRADERS
+from bot.chat.parse import parse_order, parse_pair
+from bot.chat.registry import Action, Call, Command
+from bot.chat.reply import Key, Reply
+from bot.chat.text import Text
+from bot.contract.errors import UserError
+from bot.contract.models import Side
+from bot.trading import journal
+from bot.trading.confirm import Button
+from bot.trading.intent import Amount, Intent, Maximum, Percent, Size
+
+_POPULAR = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "BTC/TWD", "ETH/TWD")
+_SIZES: tuple[tuple[str, Size], ...] = (
+    ("25%", Percent(Decimal(25))),
+    ("50%", Percent(Decimal(50))),
+    ("max", Maximum()),
+)
+_AMOUNTS = (25, 50, 100)
+
+
+async def buy(call: Call) -> Reply | None:
+    """Preview a buy."""
+    return await _order(call, parse_order("buy", call.args))
+
+
+async def sell(call: Call) -> Reply | None:
+    """Preview a sell."""
+    return await _order(call, parse_order("sell", call.args))
+
+
+async def trade(call: Call) -> Reply | None:
+    """Ask for side, pair and size by buttons."""
+    await call.account()
+    pair = parse_pair(call.args) if call.args else None
+    sides: tuple[Side, Side] = ("buy", "sell")
+    buttons = tuple(_next(side.capitalize(), Intent(side, pair)) for side in sides)
+    return Reply(Text().bold(pair or "Trade").line().plain("Buy or sell?"), (buttons,))
+
+
+async def _order(call: Call, intent: Intent) -> Reply | None:
+    account = await call.account(intent.account)
+    if intent.pair is None:
+        return await _ask_pair(call, account, intent)
+    if intent.size is None:
+        return await _ask_size(call, account, intent)
+    row = await call.services.desk.propose(account, intent, chat_id=call.who.chat_id, message_id=call.edits)
+    await call.services.draw(row.id)
+    return None
+
+
+async def _ask_pair(call: Call, account: AccountRow, intent: Intent) -> Reply:
+    rows = await call.services.store.run(lambda db: journal.recent(db, call.who.user_id, 20))
+    symbols = await call.services.gateway.symbols(call.services.gateway.exchange(account).info.id)
+    known = [symbol for symbol in (*(row.symbol for row in rows), *_POPULAR) if symbols.get(symbol)]
+    pairs = list(dict.fromkeys(known))[:6]
+    keys = [_next(symbol, replace(intent, pair=symbol)) for symbol in pairs]
+    _await_words(call, lambda text: replace(intent, pair=parse_pair(text)))
+    text = Text().bold(intent.side.capitalize()).line().plain("Which pair? Choose, or type it, such as BTC/USDT.")
+    return Reply(text, _in_rows(keys, 2))
+
+
+async def _ask_size(call: Call, account: AccountRow, intent: Intent) -> Reply:
+    symbols = await call.services.gateway.symbols(call.services.gateway.exchange(account).info.id)
+    market = symbols.resolve(intent.pair or "")
+    intent = replace(intent, pair=market.symbol)
+    scale = 30 if market.quote == "TWD" else 1
+    amounts = [
+        (f"{amount * scale} {market.quote}", Amount(Decimal(amount * scale), market.quote)) for amount in _AMOUNTS
+    ]
+    keys = [_next(text, replace(intent, size=size)) for text, size in (*amounts, *_SIZES)]
+    _await_words(
+        call, lambda words: replace(parse_order(intent.side, f"{market.symbol} {words}"), account=intent.account)
+    )
+    spends = market.quote if intent.side == "buy" else market.base
+    text = Text().bold(f"{intent.side.capitalize()} {market.symbol}").line()
+    text.plain(f"How much? Choose (per cent of your free {spends}), or type it, such as 0.01 or $50.")
+    return Reply(text, _in_rows(keys, 3))
+
+
+def _next(text: str, intent: Intent) -> Button:
+    return Button(text, "ask", {"intent": intent.to_json()})
+
+
+def _in_rows(keys: list[Button], width: int) -> tuple[tuple[Key, ...], ...]:
+    return tuple(tuple(keys[start : start + width]) for start in range(0, len(keys), width))
+
+
+def _await_words(call: Call, read: Callable[[str], Intent]) -> None:
+    """Let the person type the missing part instead of pressing a button."""
+    services, who = call.services, call.who
+
+    async def answer(text: str, message_id: int) -> None:
+        reply = await _order(Call(services, who), read(text))
+        if reply is not None:
+            await services.sender.send(reply, chat_id=who.chat_id, user_id=who.user_id)
+
+    services.dialogs.ask(who.chat_id, who.user_id, answer)
+
+
+async def ask(call: Call) -> Reply | None:
+    """Go on with an order that was begun by buttons."""
+    call.services.dialogs.drop(call.who.chat_id, call.who.user_id)
+    return await _order(call, Intent.from_json(call.payload["intent"]))
+
+
+async def drop(call: Call) -> None:
+    """End a proposal."""
+    assert call.order_id is not None
+    await call.services.desk.drop(call.order_id, call.who.user_id)
+    await call.services.draw(call.order_id)
+
+
+async def scale(call: Call) -> Reply | None:
+    """Replace a proposal by half or twice the size, on the same card."""
+    assert call.order_id is not None
+    row = await _own(call, call.order_id)
+    intent = Intent.from_json(row.intent)
+    size = Amount(row.order.size.amount, row.market.quote if row.params["size_in"] == "quote" else row.market.base)
+    scaled = replace(size, value=size.value * Decimal(call.payload["by"]))
+    return await _order(call, replace(intent, size=scaled))
+
+
+async def again(call: Call) -> Reply | None:
+    """Offer the same order anew, at today's price, on a card of its own."""
+    assert call.order_id is not None
+    row = await _own(call, call.order_id)
+    return await _order(replace(call, edits=None), Intent.from_json(row.intent))
+
+
+async def _own(call: Call, order_id: int) -> journal.OrderRow:
+    return await call.services.store.run(lambda db: journal.get_own(db, order_id, call.who.user_id))
+
+
+async def _unreachable(call: Call) -> None:
+    raise UserError("This button is spent when it is pressed.")
+
+
+_GRAMMAR = (
+    "Pair: any spelling, such as BTC/USDT, btcusdt or BTC.\n"
+    "Size: 0.1 (base), 0.1btc, $250, 250usdt, 25%, max.\n"
+    "Price: @ 60000, @ 60k, @ -2% (from the last price), @ bid, @ ask, @ mid; without one it is a market order.\n"
+    "Stop: stop 59000, or stop 59000 @ 58900.\n"
+    "Flags: post, ioc, fok, on LABEL for one of your accounts."
+)
+
+COMMANDS = (
+    Command(
+        "buy",
+        buy,
+        "Buy: preview, then Confirm",
+        "Trade",
+        "PAIR SIZE [@ PRICE] [flags]",
+        "/buy BTC/USDT $50 @ 60k",
+        TRADERS,
+        _GRAMMAR,
+    ),
+    Command(
+        "sell",
+        sell,
+        "Sell: preview, then Confirm",
+        "Trade",
+        "PAIR SIZE [@ PRICE] [flags]",
+        "/sell BTC/USDT 50%",
+        TRADERS,
+        _GRAMMAR,
+    ),
+    Command("trade", trade, "Order by buttons", "Trade", "[PAIR]", "/trade BTC/USDT", TRADERS),
+)
+ACTIONS = (
+    Action("ask", ask),
+    Action("confirm", _unreachable),
+    Action("drop", drop, toast="Nothing was sent"),
+    Action("scale", scale),
+    Action("again", again),
+)

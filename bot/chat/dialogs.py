@@ -1,0 +1,41 @@
+"""Questions that wait for a plain message. Kept in memory only: an answer may be a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bot.clock import Clock
+
+_PATIENCE_SECONDS = 600.0
+
+Answer: TypeAlias = Callable[[str, int], Awaitable[None]]
+"""Called with the message's text and id."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    answer: Answer
+    until: float
+
+
+class Dialogs:
+    """At most one open question per person and chat."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waiting: dict[tuple[int, int], _Waiting] = {}
+
+    def ask(self, chat_id: int, user_id: int, answer: Answer) -> None:
+        """Give the person's next plain message in this chat to `answer`, within ten minutes."""
+        self._waiting[chat_id, user_id] = _Waiting(answer, self._clock.monotonic() + _PATIENCE_SECONDS)
+
+    def take(self, chat_id: int, user_id: int) -> Answer | None:
+        """Return who waits for the person's message, and forget it."""
+        found = self._waiting.pop((chat_id, user_id), None)
+        return found.answer if found is not None and found.until > self._clock.monotonic() else None
+
+    def drop(self, chat_id: int, user_id: int) -> bool:
+        """Forget the open question; say whether there was one."""
+        return self._waiting.pop((chat_id, user_id), None) is not None

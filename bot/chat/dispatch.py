@@ -1,0 +1,226 @@
+"""From an update to its handler: the gate first, one answer always, no traceback ever."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any
+
+from telegram import CallbackQuery, Update
+from telegram.error import BadRequest, TelegramError
+
+from bot.accounts import people
+from bot.chat.gate import ANYWHERE, Admitted, Refused, Role, Rule, admit, sender_id
+from bot.chat.inbox import Inbox
+from bot.chat.registry import Call, Handler, Registry, Services
+from bot.chat.reply import Link, Reply, say
+from bot.chat.text import Text
+from bot.contract.errors import BotError
+from bot.trading.confirm import Press
+from bot.trading.desk import in_words
+
+log = logging.getLogger(__name__)
+_DAY_SECONDS = 86_400.0
+_MOST_STRANGERS_A_MINUTE = 20
+_ONE_BACKLOG_SECONDS = 60.0
+
+_TOASTS = {
+    "unknown": "This button no longer works. Send the command again.",
+    "not yours": "This button belongs to someone else.",
+    "used": "Already done ✓",
+    "expired": "Too late: this button has expired. Nothing was sent.",
+}
+
+
+class Dispatcher:
+    """Hands each update to its command, button or open question.
+
+    Args:
+        services: What handlers work with.
+        registry: All commands and actions.
+        inbox: Told when a message was handled.
+    """
+
+    def __init__(self, services: Services, registry: Registry, inbox: Inbox) -> None:
+        self._services = services
+        self._registry = registry
+        self._inbox = inbox
+        self._answered: dict[int, float] = {}
+        self._stranger_times: list[float] = []
+        self._backlog: dict[int, float] = {}
+
+    async def handle(self, update: Update, _: Any = None) -> None:
+        """Handle one update to the end. Never raises."""
+        try:
+            if update.callback_query is not None:
+                await self._press(update, update.callback_query)
+            elif update.message is not None:
+                await self._message(update)
+                await self._inbox.handled(update)
+        except TelegramError as error:
+            log.warning("an answer did not reach Telegram: %s", type(error).__name__)
+        except Exception:
+            log.exception("an update was not handled")
+
+    async def _message(self, update: Update) -> None:
+        text = (update.message.text if update.message else None) or ""
+        if not text.startswith("/"):
+            await self._plain(update, text)
+            return
+        word, _, args = text.partition(" ")
+        name, _, target = word[1:].partition("@")
+        if target and target.lower() != (self._services.sender.bot.username or "").lower():
+            return  # meant for another bot
+        if "\n" in name:
+            name, _, rest = name.partition("\n")
+            args = f"{rest} {args}".strip()
+        command = self._registry.commands.get(name.lower())
+        who = await self._admit(update, command.rule if command else ANYWHERE)
+        if who is None:
+            return
+        self._services.dialogs.drop(who.chat_id, who.user_id)
+        if command is None:
+            if who.is_private:
+                await self._send(who, say(f"There is no command /{name[:32]}. /help lists them all."))
+            return
+        await self._answer(command.run, Call(self._services, who, args.strip()))
+
+    async def _plain(self, update: Update, text: str) -> None:
+        sender, chat = sender_id(update), update.effective_chat
+        answer = self._services.dialogs.take(chat.id, sender) if sender and chat else None
+        if answer is None and chat is not None and chat.type != chat.PRIVATE:
+            return  # talk in a group is none of our business
+        who = await self._admit(update, ANYWHERE)
+        if who is None:
+            return
+        if answer is not None:
+            taken = answer
+
+            async def run(call: Call) -> Reply | None:
+                await taken(text, call.who.message_id)
+                return None
+
+            await self._answer(run, Call(self._services, who))
+        else:
+            await self._send(who, say("Commands begin with a slash, such as /buy BTC/USDT $50. /help lists them."))
+
+    async def _press(self, update: Update, query: CallbackQuery) -> None:
+        who = await self._admit(update, ANYWHERE)
+        if who is None:
+            await self._toast(query, "You may not use this button.")
+            return
+        try:
+            found = await self._services.desk.press(
+                query.data or "", user_id=who.user_id, chat_id=who.chat_id, message_id=who.message_id
+            )
+        except BotError as error:
+            await self._toast(query, str(error), alert=True)
+            return
+        if isinstance(found, str):
+            await self._toast(query, _TOASTS[found])
+            return
+        press, confirmed = found
+        if confirmed is not None:
+            self._services.desk.send(confirmed)
+            await self._toast(query, f"Sending #{confirmed.id}…")
+            return
+        await self._act(update, query, who, press)
+
+    async def _act(self, update: Update, query: CallbackQuery, who: Admitted, press: Press) -> None:
+        action = self._registry.actions[press.action]
+        allowed = admit(update, action.rule, role=who.role, now_ms=self._services.clock.now_ms())
+        if isinstance(allowed, Refused):
+            await self._toast(query, _refusal_text(allowed))
+            return
+        await self._toast(query, action.toast)
+        call = Call(self._services, who, payload=press.payload, order_id=press.order_id, edits=who.message_id)
+        await self._answer(action.run, call)
+
+    async def _admit(self, update: Update, rule: Rule) -> Admitted | None:
+        sender = sender_id(update)
+        role = await self._role(sender) if sender is not None else None
+        found = admit(update, rule, role=role, now_ms=self._services.clock.now_ms())
+        if isinstance(found, Admitted):
+            return found
+        if update.message is not None and self._may_refuse(found, sender or 0, update.message.chat_id):
+            text = _refusal_text(found, sender or 0)
+            rows: tuple[tuple[Link, ...], ...] = ()
+            if found.why == "private" and self._services.sender.bot.username:
+                rows = ((Link("Open the private chat", f"https://t.me/{self._services.sender.bot.username}"),),)
+            reply = Reply(Text().plain(text), rows)
+            await self._services.sender.send(reply, chat_id=update.message.chat_id, user_id=sender or 0)
+        return None
+
+    async def _role(self, user_id: int) -> Role | None:
+        if user_id == self._services.settings.access.owner:
+            return "owner"
+        user = await self._services.store.run(lambda db: people.get_user(db, user_id))
+        return None if user is None or user.role == "blocked" else user.role
+
+    def _may_refuse(self, found: Refused, user_id: int, chat_id: int) -> bool:
+        """Say whether a refusal is answered: strangers once a day, a backlog once, the rest always."""
+        now = self._services.clock.monotonic()
+        if found.why == "stranger":
+            self._stranger_times = [at for at in self._stranger_times if at > now - 60]
+            is_quiet = now - self._answered.get(user_id, -_DAY_SECONDS) < _DAY_SECONDS
+            if is_quiet or len(self._stranger_times) >= _MOST_STRANGERS_A_MINUTE:
+                return False
+            self._answered = {who: at for who, at in self._answered.items() if now - at < _DAY_SECONDS}
+            self._answered[user_id] = now
+            self._stranger_times.append(now)
+            return True
+        if found.why == "stale":
+            last = self._backlog.get(chat_id, -_ONE_BACKLOG_SECONDS)
+            self._backlog[chat_id] = now
+            return now - last >= _ONE_BACKLOG_SECONDS
+        return found.why != "silent"
+
+    async def _answer(self, run: Handler, call: Call) -> None:
+        edits = call.edits
+        try:
+            reply = await run(call)
+        except BotError as error:
+            reply, edits = refusal(in_words(error), getattr(error, "code", "")), None
+        except TelegramError:
+            raise
+        except Exception:
+            reference = secrets.token_hex(3)
+            log.exception("incident %s", reference)
+            text = f"Something went wrong inside the bot. Tell the operator this number: {reference}."
+            reply, edits = say(text), None
+        if reply is not None:
+            await self._send(call.who, reply, edits)
+
+    async def _send(self, who: Admitted, reply: Reply, edits: int | None = None) -> None:
+        await self._services.sender.send(reply, chat_id=who.chat_id, user_id=who.user_id, message_id=edits)
+
+    async def _toast(self, query: CallbackQuery, text: str, *, alert: bool = False) -> None:
+        """Answer a press. Telegram forgets presses after some seconds; the card tells all the same."""
+        try:
+            await query.answer(text[:200], show_alert=alert)
+        except BadRequest as error:
+            log.info("a press could not be answered: %s", error.message)
+
+
+def refusal(text: str, code: str) -> Reply:
+    """Return what a person reads when something was not done."""
+    message = Text().bold("✖ Not done")
+    if code:
+        message.plain(" · ").code(code)
+    return Reply(message.line().plain(text))
+
+
+def _refusal_text(found: Refused, user_id: int = 0) -> str:
+    if found.why == "stranger":
+        return f"This is a private bot. Your Telegram id is {user_id}; its operator can let you in."
+    if found.why == "stale":
+        minutes = max(1, found.detail_ms // 60_000)
+        return (
+            f"I was away. What you sent {minutes} min ago was not run, because prices have moved. "
+            "Send it again if you still want it."
+        )
+    if found.why == "clock":
+        return "This server's clock is wrong, so I run no commands. Tell the operator to set it."
+    if found.why == "private":
+        return "I answer that in our private chat only."
+    return "You may not do that. Ask the operator if you should."

@@ -1,0 +1,221 @@
+"""`tradewire keys`: exchange keys from the server's own terminal. Works while the bot is running."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bot import redact
+from bot.accounts import people
+from bot.accounts.people import AccountRow
+from bot.cli import MARKS, config_option
+from bot.cli.instance import Instance, open_instance
+from bot.config import load
+from bot.contract.errors import UserError
+from bot.contract.models import ExchangeInfo
+from bot.trading import journal
+from bot.trading.connect import FIELD_TITLES, Step, check_key, connect, with_keys
+from bot.trading.law import DOUBTFUL, LIVE
+
+T = TypeVar("T")
+
+user_option = click.option(
+    "--user", type=click.IntRange(min=1), help="The person's numeric Telegram id. Default: the owner."
+)
+
+
+@click.group()
+def keys() -> None:
+    """Add, list, test and remove exchange keys. The bot may be running meanwhile."""
+
+
+@keys.command()
+@config_option
+@user_option
+@click.option("--exchange", required=True, help="The exchange's id, such as bitget.")
+@click.option("--label", help="A name for the account. Default: main, main2, ...")
+@click.option("--stdin", "from_stdin", is_flag=True, help='Read {"key": ..., "secret": ..., ...} instead of asking.')
+@click.option("--demo", is_flag=True, help="The key is for the exchange's demo mode.")
+def add(
+    *,
+    path: Path | None,
+    user: int | None,
+    exchange: str,
+    label: str | None,
+    from_stdin: bool,
+    demo: bool,
+) -> None:
+    """Store a key, sealed, and check it with the exchange.
+
+    A key that proves wrong, or able to withdraw, is not kept.
+    """
+    with _opened(path) as opened:
+        user_id = opened.person(user)
+        info = _info(opened.instance, exchange)
+        fields = _read_json() if from_stdin else _ask(info)
+        instance = opened.instance
+        connecting = connect(
+            instance.gateway,
+            instance.store,
+            instance.vault,
+            instance.clock,
+            user_id=user_id,
+            exchange_id=info.id,
+            label=label,
+            fields=fields,
+            options={"demo": "1"} if demo else None,
+            on_step=_print_step,
+        )
+        connected = opened.run(connecting)
+        verdict = "" if all(step.mark != "unknown" for step in connected.steps) else ", not verified in full"
+        click.echo(f"{info.title}·{connected.account.label} of user {user_id} is stored{verdict}.")
+
+
+@keys.command("list")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(path: Path | None, as_json: bool) -> None:
+    """List who has which keys, without the keys."""
+    with _opened(path) as opened:
+        accounts = opened.instance.store.transact(with_keys)
+    rows = [_row(account) for account in accounts]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif not rows:
+        click.echo("No keys yet. Add one with: tradewire keys add --exchange bitget")
+    for row in () if as_json else rows:
+        extras = "".join(f", {word}" for word in ("demo", "paper") if row[word])
+        rights = f"trade: {row['trade']}, withdraw: {row['withdraw']}"
+        click.echo(f"{row['user']}  {row['exchange']}·{row['label']}  {rights}{extras}")
+
+
+@keys.command()
+@config_option
+@user_option
+@click.option("--label", required=True, help="The account's name.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(path: Path | None, user: int | None, label: str, yes: bool) -> None:
+    """Erase an account's keys here. Delete them at the exchange too."""
+    with _opened(path) as opened:
+        store, clock = opened.instance.store, opened.instance.clock
+        account = opened.account(opened.person(user), label)
+        open_orders = store.transact(lambda db: journal.in_states(db, (*LIVE, *DOUBTFUL), account.id))
+        if open_orders:
+            click.echo(
+                f"⚠ {len(open_orders)} of its orders are not finished. They stay at the exchange, and the bot can no "
+                "longer watch or cancel them."
+            )
+        if not yes:
+            click.confirm(f"Erase the keys of {account.exchange}·{account.label}?", abort=True)
+        store.transact(lambda db: people.remove_account(db, account.id, clock.now_ms()))
+        click.echo(f"The keys of {account.exchange}·{account.label} are erased here. Delete them at the exchange too.")
+
+
+@keys.command()
+@config_option
+@click.option("--user", type=click.IntRange(min=1), help="Only this person's keys.")
+@click.option("--label", help="Only the account of this name.")
+def test(path: Path | None, user: int | None, label: str | None) -> None:
+    """Check stored keys with their exchanges. Changes nothing but what is known of their rights."""
+    with _opened(path) as opened:
+        instance = opened.instance
+        accounts = [
+            account
+            for account in instance.store.transact(with_keys)
+            if user in (None, account.user_id) and (label is None or account.label == label.lower())
+        ]
+        if not accounts:
+            raise UserError("There are no such keys. See: tradewire keys list", code="NO_ACCOUNT")
+        failed = False
+        for account in accounts:
+            click.echo(f"{account.exchange}·{account.label} of user {account.user_id}")
+            steps = opened.run(check_key(instance.gateway, instance.store, account, _print_step))
+            failed = failed or any(step.mark == "failed" for step in steps)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    instance: Instance
+    runner: asyncio.Runner
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    def person(self, user: int | None) -> int:
+        found = user or self.instance.settings.access.owner
+        if not found:
+            raise UserError("Say whose keys these are: --user and the numeric Telegram id, or set [access] owner.")
+        return found
+
+    def account(self, user_id: int, label: str) -> AccountRow:
+        found = self.instance.store.transact(lambda db: people.find_account(db, user_id, label))
+        if found is None:
+            raise UserError(f"User {user_id} has no account named {label}. See: tradewire keys list", code="NO_ACCOUNT")
+        return found
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[_Opened]:
+    # Not inside a running loop: there, the first Ctrl-C would not end a prompt.
+    settings = load(path)
+    redact.install("ERROR", sys.stderr)
+    with asyncio.Runner() as runner:
+        instance = open_instance(settings)
+        try:
+            yield _Opened(instance, runner)
+        finally:
+            runner.run(instance.close())
+
+
+def _info(instance: Instance, exchange_id: str) -> ExchangeInfo:
+    usable = sorted(name for name in instance.gateway.exchanges if not name.endswith(":paper"))
+    if exchange_id in instance.gateway.unusable or exchange_id in usable:
+        return instance.gateway.named(exchange_id).info
+    raise UserError(
+        f"There is no exchange {exchange_id} here. In use: {', '.join(usable) or 'none'}. See: tradewire plugins",
+        code="NO_EXCHANGE",
+    )
+
+
+def _read_json() -> Mapping[str, str]:
+    try:
+        fields = json.loads(sys.stdin.read())
+    except ValueError:
+        fields = None  # what was read may hold a secret: not quoted, not chained
+    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+        raise UserError('Expected one JSON object of texts, such as {"key": "...", "secret": "..."}.', code="FIELDS")
+    return fields
+
+
+def _ask(info: ExchangeInfo) -> Mapping[str, str]:
+    for number, sentence in enumerate((*filter(None, [info.experimental]), *info.key_help), start=1):
+        click.echo(f"{number} {sentence}")
+    return {name: click.prompt(FIELD_TITLES.get(name, name), hide_input=True) for name in info.credential_fields}
+
+
+def _print_step(step: Step) -> None:
+    click.echo(f"{MARKS[step.mark]} {step.name}: {step.text}")
+
+
+def _row(account: AccountRow) -> dict[str, Any]:
+    return {
+        "user": account.user_id,
+        "exchange": account.exchange,
+        "label": account.label,
+        "paper": account.paper,
+        "demo": account.options.get("demo") == "1",
+        "trade": account.rights.get("can_trade", "unknown"),
+        "withdraw": account.rights.get("can_withdraw", "unknown"),
+        "ip_bound": account.rights.get("is_ip_bound", "unknown"),
+        "created_ms": account.created_ms,
+    }

@@ -1,0 +1,428 @@
+"""From an intent to exactly what is sent: rounded towards less, checked, with what it will cost. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import TypeAlias
+
+from bot.contract.errors import UserError
+from bot.contract.models import (
+    Balance,
+    Base,
+    Capabilities,
+    Market,
+    OrderBook,
+    OrderType,
+    Quote,
+    Side,
+    Ticker,
+    TimeInForce,
+)
+from bot.trading.intent import (
+    EXACT,
+    Amount,
+    Fixed,
+    Intent,
+    Offset,
+    Percent,
+    Price,
+    Reference,
+    Size,
+    format_amount,
+    format_money,
+    format_percent,
+    format_price,
+)
+
+SLIPPAGE_WARNING = Decimal("0.01")
+FAR_PRICE_WARNING = Decimal("0.05")
+
+_TYPES: dict[tuple[bool, bool], OrderType] = {
+    (False, False): "market",
+    (False, True): "limit",
+    (True, False): "stop_market",
+    (True, True): "stop_limit",
+}
+
+Levels: TypeAlias = tuple[tuple[Decimal, Decimal], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An order as it will be sent, and what it is expected to do. Estimates are for the preview only.
+
+    Attributes:
+        side: `buy` or `sell`.
+        type: Which prices are set follows from it.
+        size: A multiple of the market's step, in a unit that the exchange takes.
+        price: Limit price, a multiple of the price step.
+        stop_price: Trigger, a multiple of the price step.
+        time_in_force: How long a limit order rests.
+        post_only: Whether the order must not take.
+        reference_price: The last price, or `None` where none was known.
+        quantity_estimate: Base asset; exact for a size in base.
+        notional_estimate: Quote asset; exact for a size in quote.
+        fee_estimate: In quote, also where the exchange takes it from the base asset.
+        fee_asset: What the exchange usually takes the fee from.
+        average_price_estimate: Quote per base.
+        slippage: How much worse than the best price the average is, as a fraction; `None` unless a market order.
+        spends_asset: What the order takes from the account.
+        spends_amount: How much of it.
+        free_before: Free balance of that asset.
+        free_after: What stays free while the order is open.
+        warnings: Sentences to show before confirming.
+    """
+
+    side: Side
+    type: OrderType
+    size: Base | Quote
+    price: Decimal | None
+    stop_price: Decimal | None
+    time_in_force: TimeInForce
+    post_only: bool
+    reference_price: Decimal | None
+    quantity_estimate: Decimal
+    notional_estimate: Decimal
+    fee_estimate: Decimal
+    fee_asset: str
+    average_price_estimate: Decimal
+    slippage: Decimal | None
+    spends_asset: str
+    spends_amount: Decimal
+    free_before: Decimal
+    free_after: Decimal
+    warnings: tuple[str, ...]
+
+
+def draft(
+    intent: Intent,
+    market: Market,
+    capabilities: Capabilities,
+    *,
+    ticker: Ticker | None,
+    book: OrderBook | None,
+    balances: Mapping[str, Balance],
+    title: str,
+) -> Draft:
+    """Turn `intent` into the order that will be sent.
+
+    Amounts are rounded down; a limit or trigger price is rounded down for a buy and up for a sell, so that nothing is
+    ever worse for the person than what was typed.
+
+    Args:
+        intent: What was asked for.
+        market: The pair that it was resolved to.
+        capabilities: What the exchange can do.
+        ticker: The market's price; may be `None` for a limit order with a fixed price.
+        book: Without it a market order is estimated at the ticker's best price.
+        balances: By asset.
+        title: The exchange's name, for the texts.
+
+    Raises:
+        UserError: The order cannot be placed; the text names what is needed and what there is.
+    """
+    with localcontext(EXACT):
+        kind = _TYPES[intent.stop is not None, intent.price is not None]
+        case = _Case(intent, kind, market, capabilities, ticker, book, balances, title)
+        wanted = _check_possible(case)
+        price = _price(intent.price, case) if intent.price else None
+        stop = _price(intent.stop, case) if intent.stop else None
+        _check_stop_side(stop, case)
+        levels = _levels(price or stop, case)
+        asked = _asked(wanted, case)
+        size = _rounded(asked, levels, case)
+        quantity, notional = _walk(levels, size, case)
+        _check_minimum(size, quantity, notional, case)
+        spends, earns = (market.quote, market.base) if case.buys else (market.base, market.quote)
+        amount = notional if case.buys else quantity
+        free = case.free(spends)
+        if amount > free:
+            have, need = f"{format_amount(free)} {spends}", f"{format_amount(amount)} {spends}"
+            raise UserError(f"You have {have} free on {title}; this order needs {need}.", code="NO_FUNDS")
+        rests = kind == "limit" and not _crosses(price, case)
+        slippage = abs(notional / quantity / levels[0][0] - 1) if kind == "market" else None
+        sized, priced = _size_warnings(asked, size, case), _price_warnings(price, stop, case)
+        return Draft(
+            side=intent.side,
+            type=kind,
+            size=size,
+            price=price,
+            stop_price=stop,
+            time_in_force=intent.time_in_force,
+            post_only=intent.post_only,
+            reference_price=ticker.last if ticker else None,
+            quantity_estimate=_floor(quantity, market.quantity_step),
+            notional_estimate=notional,
+            fee_estimate=notional * (market.maker_fee if rests else market.taker_fee),
+            fee_asset=earns,
+            average_price_estimate=_shortened(notional / quantity),
+            slippage=None if slippage is None else _shortened(slippage),
+            spends_asset=spends,
+            spends_amount=amount,
+            free_before=free,
+            free_after=free - amount,
+            warnings=(*sized, *priced, *_market_warnings(price, slippage, case)),
+        )
+
+
+def minimum_size(market: Market, price: Decimal) -> Amount:
+    """Return the least amount of quote that keeps the market's minimums after rounding.
+
+    Args:
+        market: The pair.
+        price: As the order will be sent, or the average price of a market order.
+    """
+    with localcontext(EXACT):
+        lot = price * market.quantity_step
+        least = max(market.min_notional, market.min_market_buy_quote, market.min_quantity * price, lot)
+        return Amount(_ceil(_ceil(least, lot), market.quote_step), market.quote)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    intent: Intent
+    kind: OrderType
+    market: Market
+    can: Capabilities
+    ticker: Ticker | None
+    book: OrderBook | None
+    balances: Mapping[str, Balance]
+    title: str
+
+    @property
+    def buys(self) -> bool:
+        return self.intent.side == "buy"
+
+    @property
+    def bids(self) -> Levels:
+        return self.book.bids if self.book else _endless(self.ticker.bid if self.ticker else None)
+
+    @property
+    def asks(self) -> Levels:
+        return self.book.asks if self.book else _endless(self.ticker.ask if self.ticker else None)
+
+    @property
+    def offers(self) -> Levels:
+        return self.asks if self.buys else self.bids
+
+    @property
+    def buys_at_market(self) -> bool:
+        return self.buys and self.kind in ("market", "stop_market")
+
+    def last(self) -> Decimal:
+        if self.ticker is None:
+            raise self.no_price("last")
+        return self.ticker.last
+
+    def no_price(self, name: str) -> UserError:
+        text = f"{self.title} shows no {name} price for {self.market.symbol} just now."
+        return UserError(f"{text} Try again, or name a price: @ 60000.", code="NO_PRICE")
+
+    def free(self, asset: str) -> Decimal:
+        balance = self.balances.get(asset)
+        return balance.free if balance else Decimal(0)
+
+
+def _check_possible(case: _Case) -> Size:
+    intent, can, title = case.intent, case.can, case.title
+    terms = intent.time_in_force
+    if case.market.status != "online":
+        raise UserError(f"{case.market.symbol} is halted on {title}: it takes no orders now.", code="MARKET_HALTED")
+    if case.kind not in can.order_types:
+        text = f"{title} takes no {_spoken(case.kind)} orders; what works: {_listed(can.order_types)}."
+        raise UserError(text, code="UNSUPPORTED")
+    if intent.post_only and case.kind != "limit":
+        text = "post needs a plain limit order: give a limit price with @ and leave out stop."
+        raise UserError(text, code="POST_ONLY")
+    if intent.post_only and terms != "GTC":
+        raise UserError(f"post and {terms.lower()} exclude each other: leave one of them out.", code="POST_ONLY")
+    if intent.post_only and not can.post_only:
+        raise UserError(f"{title} takes no post-only orders; a limit order without post works.", code="UNSUPPORTED")
+    if intent.price is None and terms != "GTC":
+        text = f"{terms.lower()} needs a limit price: give one with @ or leave {terms.lower()} out."
+        raise UserError(text, code="TIME_IN_FORCE")
+    if intent.price is not None and terms not in can.times_in_force:
+        raise UserError(
+            f"{title} takes no {terms} orders; what works: {_listed(can.times_in_force)}.", code="UNSUPPORTED"
+        )
+    if intent.size is None:
+        raise UserError("How much? Give an amount like 0.1, $250, 25% or max.", code="NO_SIZE")
+    return intent.size
+
+
+def _price(price: Price, case: _Case) -> Decimal:
+    market = case.market
+    if isinstance(price, Fixed):
+        raw = price.value
+    elif isinstance(price, Offset):
+        raw = case.last() * (100 + price.percent) / 100
+    else:
+        raw = _best(price, case)
+    if raw <= 0:
+        raise UserError(f"The price must be above zero, not {format_amount(raw)}.", code="PRICE")
+    rounded = _floor(raw, market.price_step) if case.buys else _ceil(raw, market.price_step)
+    if not rounded:
+        least = f"{format_amount(market.price_step)} {market.quote}"
+        text = f"{format_amount(raw)} is below the smallest price of {market.symbol} on {case.title}, {least}."
+        raise UserError(text, code="PRICE_STEP")
+    return rounded
+
+
+def _best(price: Reference, case: _Case) -> Decimal:
+    sides = {"bid": [case.bids], "ask": [case.asks], "mid": [case.bids, case.asks]}[price.at]
+    if not all(sides):
+        raise case.no_price(price.at)
+    return sum((levels[0][0] for levels in sides), Decimal(0)) / len(sides)
+
+
+def _check_stop_side(stop: Decimal | None, case: _Case) -> None:
+    if stop is None:
+        return
+    last = case.last()
+    if stop <= last if case.buys else stop >= last:
+        where, step = "above" if case.buys else "below", case.market.price_step
+        text = f"A stop to {case.intent.side} triggers {where} the last price, {format_price(last, step)};"
+        raise UserError(f"{text} yours is {format_price(stop, step)}.", code="STOP_SIDE")
+
+
+def _levels(price: Decimal | None, case: _Case) -> Levels:
+    """Return what the order is expected to trade against: its own price, or else the book."""
+    if price is not None:
+        return _endless(price)
+    if case.book is None:
+        case.last()
+    return case.offers
+
+
+def _asked(size: Size, case: _Case) -> Base | Quote:
+    market = case.market
+    if isinstance(size, Amount):
+        if size.value <= 0:
+            raise UserError(f"The amount must be above zero, not {format_amount(size.value)}.", code="SIZE")
+        if size.asset in (None, market.base):
+            return Base(size.value)
+        # `$` for a market quoted in BTC or TWD would be another sum of money altogether.
+        if size.asset == market.quote or (size.asset == "$" and "USD" in market.quote):
+            return Quote(size.value)
+        text = f"An order for {market.symbol} is sized in {market.base} or {market.quote}, not in {size.asset}."
+        raise UserError(f"{text} Write for example 25{market.quote.lower()}.", code="ASSET")
+    percent = size.value if isinstance(size, Percent) else Decimal(100)
+    if not 0 < percent <= 100:
+        shown = format_amount(percent)
+        raise UserError(f"The share must be above 0% and at most 100%, not {shown}%.", code="SIZE")
+    asset = market.quote if case.buys else market.base
+    share = case.free(asset) * percent / 100
+    if share <= 0:
+        raise UserError(f"You have no {asset} free on {case.title}.", code="NO_FUNDS")
+    return Quote(share) if case.buys else Base(share)
+
+
+def _rounded(asked: Base | Quote, levels: Levels, case: _Case) -> Base | Quote:
+    market = case.market
+    units = case.can.market_buy_in if case.buys_at_market else {"base"}
+    if isinstance(asked, Quote):
+        if "quote" in units:
+            return Quote(_floor(asked.amount, market.quote_step))
+        return Base(_floor(_walk(levels, asked, case)[0], market.quantity_step))
+    base = Base(_floor(asked.amount, market.quantity_step))
+    return base if "base" in units else Quote(_floor(_walk(levels, base, case)[1], market.quote_step))
+
+
+def _walk(levels: Levels, size: Base | Quote, case: _Case) -> tuple[Decimal, Decimal]:
+    """Return the quantity and the notional of trading `size` against `levels`."""
+    quantity = notional = Decimal(0)
+    for price, available in levels:
+        left = size.amount - quantity if isinstance(size, Base) else (size.amount - notional) / price
+        if left <= available:
+            return quantity + left, notional + left * price if isinstance(size, Base) else size.amount
+        quantity += available
+        notional += available * price
+    text = f"The order book of {case.market.symbol} on {case.title} is too thin for this: it shows only"
+    have = f"{format_amount(quantity)} {case.market.base}"
+    raise UserError(f"{text} {have}. Use a smaller amount or a limit price (@).", code="THIN_BOOK")
+
+
+def _check_minimum(size: Base | Quote, quantity: Decimal, notional: Decimal, case: _Case) -> None:
+    market, title = case.market, case.title
+    least, most = max(market.min_quantity, market.quantity_step), market.max_quantity
+    if isinstance(size, Base) and quantity < least:
+        text = f"{title} needs at least {format_amount(least)} {market.base} for {market.symbol};"
+        raise UserError(f"{text} yours, rounded down, is {format_amount(quantity)}.", code="MIN_QUANTITY")
+    if most is not None and quantity > most:
+        text = f"{title} takes at most {format_amount(most)} {market.base} for {market.symbol};"
+        raise UserError(f"{text} yours is {format_amount(_shortened(quantity))}.", code="MAX_QUANTITY")
+    least = market.min_notional
+    if case.buys_at_market:
+        least = market.min_market_buy_quote or least
+    if isinstance(size, Quote):
+        least = max(least, market.quote_step)
+    if notional < least:
+        text = f"{title} needs at least {format_amount(least)} {market.quote} for {market.symbol};"
+        raise UserError(f"{text} yours is {format_money(notional)}.", code="MIN_NOTIONAL")
+
+
+def _crosses(price: Decimal | None, case: _Case) -> bool:
+    if price is None or not case.offers:
+        return False
+    best = case.offers[0][0]
+    return price >= best if case.buys else price <= best
+
+
+def _size_warnings(asked: Base | Quote, size: Base | Quote, case: _Case) -> Iterable[str]:
+    market = case.market
+    if isinstance(asked, Base) and isinstance(size, Quote):
+        text = f"{case.title} takes this order in {market.quote}:"
+        yield f"{text} the amount filled may differ slightly from {format_amount(asked.amount)} {market.base}."
+    elif type(asked) is type(size) and isinstance(case.intent.size, Amount) and asked != size:
+        in_base = isinstance(size, Base)
+        asset, step = (market.base, market.quantity_step) if in_base else (market.quote, market.quote_step)
+        yield f"Rounded down to {format_amount(size.amount)} {asset} (step {format_amount(step)})."
+
+
+def _price_warnings(price: Decimal | None, stop: Decimal | None, case: _Case) -> Iterable[str]:
+    step = case.market.price_step
+    for name, typed, sent in (("Price", case.intent.price, price), ("Stop", case.intent.stop, stop)):
+        if isinstance(typed, Fixed) and sent is not None and sent != typed.value:
+            direction = "down" if case.buys else "up"
+            yield f"{name} rounded {direction} to {format_price(sent, step)} (step {format_amount(step)})."
+
+
+def _market_warnings(price: Decimal | None, slippage: Decimal | None, case: _Case) -> Iterable[str]:
+    if slippage is not None and slippage > SLIPPAGE_WARNING:
+        yield f"The book is thin: on average {format_percent(slippage)} worse than the best price."
+    if case.kind != "limit" or price is None or not _crosses(price, case):
+        return
+    if case.intent.post_only:
+        yield f"At this price the order would trade at once, so {case.title} will refuse it as post-only."
+    best = case.offers[0][0]
+    distance = abs(price / best - 1)
+    if distance > FAR_PRICE_WARNING:
+        where = "above the best ask" if case.buys else "below the best bid"
+        yield f"Your price is {format_percent(distance)} {where}, {format_price(best, case.market.price_step)}."
+
+
+def _endless(price: Decimal | None) -> Levels:
+    return ((price, Decimal("Infinity")),) if price else ()
+
+
+def _floor(value: Decimal, step: Decimal) -> Decimal:
+    return value // step * step
+
+
+def _ceil(value: Decimal, step: Decimal) -> Decimal:
+    below = _floor(value, step)
+    return below if below == value else below + step
+
+
+def _shortened(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("1e-18")).normalize()
+
+
+def _spoken(kind: str) -> str:
+    return kind.replace("_", "-")
+
+
+def _listed(kinds: Iterable[str]) -> str:
+    return ", ".join(sorted(map(_spoken, kinds)))

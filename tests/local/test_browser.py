@@ -1,0 +1,205 @@
+"""The page in a real browser, with a tiny bot behind it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+from telegram import Bot, BotCommand, ForceReply, Update
+from telegram import InlineKeyboardButton as Button
+from telegram import InlineKeyboardMarkup as Keyboard
+
+from bot.local.server import LocalServer
+from bot.local.telegram import LocalTelegram
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}"),
+]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page at which no script fails and nothing is missing or blocked."""
+    page = await browser.new_page(viewport={"width": 1280, "height": 800})
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield page
+    assert problems == []
+
+
+@pytest.fixture
+async def desk(bot: Bot) -> AsyncIterator[Bot]:
+    """A bot that asks before it buys and tells the group afterwards."""
+
+    async def serve() -> None:
+        offset = 0
+        while True:
+            for update in await bot.get_updates(offset=offset, timeout=60):
+                offset = update.update_id + 1
+                await answer(update)
+
+    async def answer(update: Update) -> None:
+        if query := update.callback_query:
+            await query.answer("Sent to the exchange")
+            await query.edit_message_text("FILLED 0.01 BTC")
+            await bot.send_message(-1001, "A member bought BTC/USDT")
+        elif update.message.text.startswith("/buy"):
+            keyboard = Keyboard(
+                [[Button("Confirm", callback_data="c1", style="success"), Button("Cancel", callback_data="x1")]]
+            )
+            await bot.send_message(update.message.chat_id, "BUY 0.01 BTC <b>?</b>", reply_markup=keyboard)
+
+    task = asyncio.create_task(serve())
+    yield bot
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_page_whole_story_from_typing_to_reload(page: Page, desk: Bot, server: LocalServer) -> None:
+    """Type, press, see the message change in place, the toast and the group's news; a reload shows the same."""
+    await page.goto(server.page_url)
+    private, group = (
+        page.get_by_role("log", name="Messages with tradewire"),
+        page.get_by_role("log", name="Messages with Traders"),
+    )
+    await page.get_by_role("textbox", name="Message to tradewire").fill("/buy BTC/USDT 0.01")
+    await page.keyboard.press("Enter")
+    card = private.locator(".message", has_text="BUY 0.01 BTC <b>?</b>")
+    await card.get_by_role("button", name="Confirm").click()
+    await expect(page.get_by_role("status")).to_have_text("Sent to the exchange")
+    await expect(private.locator(".message .text")).to_have_text(["/buy BTC/USDT 0.01", "FILLED 0.01 BTC"])
+    await expect(private.locator(".key")).to_have_count(0)
+    await expect(group.locator(".message .text")).to_have_text(["A member bought BTC/USDT"])
+    await page.reload()
+    await expect(private.locator(".message .text")).to_have_text(["/buy BTC/USDT 0.01", "FILLED 0.01 BTC"])
+    await expect(page.get_by_role("textbox", name="Message to tradewire")).to_have_value("")
+
+
+async def test_page_first_click_on_a_suggestion_says_it(
+    page: Page, server: LocalServer, telegram: LocalTelegram
+) -> None:
+    """A newcomer needs no keyboard: a suggestion is sent as it stands."""
+    await page.goto(server.page_url)
+    await page.get_by_role("button", name="/buy BTC/USDT 0.01").click()
+    await telegram.wait(lambda t: [message.text for message in t.messages(11)] == ["/buy BTC/USDT 0.01"])
+
+
+async def test_page_switched_to_bob_acts_as_bob(
+    page: Page, bot: Bot, server: LocalServer, telegram: LocalTelegram
+) -> None:
+    """A message for Bob marks his tab; behind it is his chat, and what is typed there is his."""
+    await page.goto(server.page_url)
+    tab = page.get_by_role("link", name="Bob")
+    await expect(page.locator("body:not(.offline)")).to_be_visible()
+    await bot.send_message(12, "Ann asks for a higher limit")
+    await expect(tab).to_have_class("tab unread")
+    await tab.click()
+    await expect(page.get_by_role("log", name="Messages with tradewire")).to_contain_text("Ann asks for a higher limit")
+    await page.get_by_role("textbox", name="Message to Traders").fill("I have seen it")
+    await page.keyboard.press("Enter")
+    await telegram.wait(lambda t: t.messages(-1001) and t.last(-1001).sender.name == "Bob")
+
+
+async def test_page_answer_with_an_alert_must_be_closed(
+    page: Page, bot: Bot, server: LocalServer, telegram: LocalTelegram
+) -> None:
+    """An alert stands in the way until it is read; the pressed button is free again after it."""
+    await bot.send_message(11, "sure?", reply_markup=Keyboard([[Button("Yes", callback_data="y")]]))
+    await page.goto(server.page_url)
+    await page.get_by_role("button", name="Yes").click()
+    await telegram.wait(lambda t: t.queries)
+    await expect(page.get_by_role("button", name="Yes")).to_have_attribute("aria-busy", "true")
+    await bot.answer_callback_query(next(iter(telegram.queries)), "Too late: it has expired.", show_alert=True)
+    await expect(page.get_by_role("dialog")).to_contain_text("Too late: it has expired.")
+    await page.get_by_role("button", name="OK").click()
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    assert await page.get_by_role("button", name="Yes").get_attribute("aria-busy") is None
+
+
+async def test_page_silent_answer_frees_the_button(
+    page: Page, bot: Bot, server: LocalServer, telegram: LocalTelegram
+) -> None:
+    """An answer without words shows nothing and only ends the waiting."""
+    await bot.send_message(11, "sure?", reply_markup=Keyboard([[Button("Yes", callback_data="y")]]))
+    await page.goto(server.page_url)
+    button = page.get_by_role("button", name="Yes")
+    await button.click()
+    await telegram.wait(lambda t: t.queries)
+    await bot.answer_callback_query(next(iter(telegram.queries)))
+    await expect(button).not_to_have_attribute("aria-busy", "true")
+    await expect(page.locator("#toasts p")).to_have_count(0)
+
+
+async def test_page_deep_link_in_the_group_starts_the_bot_in_private(
+    page: Page, bot: Bot, server: LocalServer, telegram: LocalTelegram
+) -> None:
+    """A button that leads to the bot says /start with its payload in the private chat."""
+    link = "https://t.me/tradewire_bot?start=sig_8Kf2"
+    await page.goto(server.page_url)
+    await bot.send_message(-1001, "signal", reply_markup=Keyboard([[Button("Trade this", url=link)]]))
+    await page.get_by_role("button", name="Trade this").click()
+    await telegram.wait(lambda t: [message.text for message in t.messages(11)] == ["/start sig_8Kf2"])
+
+
+async def test_page_forced_reply_answers_that_message(
+    page: Page, bot: Bot, server: LocalServer, telegram: LocalTelegram
+) -> None:
+    """When the bot asks for a value, what is typed next is a reply to its question."""
+    await page.goto(server.page_url)
+    await expect(page.locator("body:not(.offline)")).to_be_visible()
+    await bot.send_message(11, "At what price?", reply_markup=ForceReply())
+    await expect(page.get_by_text("Reply to tradewire: At what price?")).to_be_visible()
+    await page.keyboard.type("60k")
+    await page.keyboard.press("Enter")
+    reply = await telegram.wait(lambda t: t.last(11).reply_to)
+    assert reply.text == "At what price?"
+
+
+async def test_page_menu_offers_the_bots_commands(
+    page: Page, bot: Bot, server: LocalServer, telegram: LocalTelegram
+) -> None:
+    """Commands set while the page is open appear in its menu, and a click says one."""
+    await page.goto(server.page_url)
+    await bot.set_my_commands([BotCommand("balance", "What you hold")])
+    await page.locator("#menu11 summary").click()
+    await page.locator("#menu11").get_by_role("button", name="What you hold").click()
+    await telegram.wait(lambda t: t.messages(11) and t.last(11).text == "/balance")
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+async def test_page_at_any_width_nothing_sticks_out(page: Page, bot: Bot, server: LocalServer, width: int) -> None:
+    """Long words, wide tables and many buttons stay inside the screen, in both panes."""
+    keyboard = Keyboard([[Button(f"A rather long label {n}", callback_data=str(n)) for n in range(5)]])
+    for chat_id in (11, -1001):
+        await bot.send_message(chat_id, "x" * 300 + "\n" + "0.00000001 " * 40, reply_markup=keyboard)
+    await page.set_viewport_size({"width": width, "height": 740})
+    for pane in ("#pane11", "#pane-1001"):
+        await page.goto(server.page_url + pane)
+        await expect(page.locator(f"{pane} .message")).to_be_visible()
+        wide = await page.evaluate(
+            """() => [document.documentElement, ...document.querySelectorAll(".pane, .log, .message, .key, nav")]
+                .filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.className || each.tagName)"""
+        )
+        assert wide == []
