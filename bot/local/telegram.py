@@ -6,6 +6,7 @@ People act through `say`, `edit` and `press`; the bot acts through `bot.local.ap
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import deque
@@ -184,16 +185,20 @@ class LocalTelegram:
     async def wait(self, predicate: Callable[[LocalTelegram], T], timeout: float = 5) -> T:  # noqa: ASYNC109
         """Wait until `predicate(self)` is true and return its value. Asked after every change.
 
+        A `LookupError` means not yet: `wait(lambda t: t.last(11).text == "done")` works in an empty chat.
+
         Raises:
             TimeoutError: It stayed false; the text has the end of every chat.
         """
         try:
             async with asyncio.timeout(timeout):
-                while not (value := predicate(self)):
+                while True:
+                    with contextlib.suppress(LookupError):
+                        if value := predicate(self):
+                            return value
                     await self.changed()
         except TimeoutError:
             raise TimeoutError(f"Waited {timeout} s in vain. The chats hold:\n{self._transcript()}") from None
-        return value
 
     def fail_next(self, method: str, status: int, body: Mapping[str, Any] | None = None) -> None:
         """Let the next call of `method` fail; called twice, the next two.

@@ -20,7 +20,8 @@ CONFIRM = Keyboard([[Button("Confirm", callback_data="c1", style="success")]])
 async def test_get_me_with_a_wrong_token_is_unauthorized(server: LocalServer) -> None:
     """Another token is nobody's: the library raises what it raises for the real server."""
     with pytest.raises(InvalidToken, match="rejected by the server"):
-        await Bot("1:wrong", base_url=server.base_url).initialize()
+        async with Bot("1:wrong", base_url=server.base_url):
+            pass
 
 
 async def test_send_message_with_everything_comes_back_as_sent(bot: Bot, telegram: LocalTelegram) -> None:

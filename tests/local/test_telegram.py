@@ -136,7 +136,7 @@ async def test_take_updates_of_some_kinds_never_queues_others(telegram: LocalTel
 
 async def test_wait_returns_the_value_once_a_change_makes_it_true(telegram: LocalTelegram) -> None:
     """A test waits for what it wants to see, and gets it."""
-    waiting = asyncio.create_task(telegram.wait(lambda t: t.messages(11) and t.last(11).text))
+    waiting = asyncio.create_task(telegram.wait(lambda t: t.last(11).text))
     await asyncio.sleep(0)
     telegram.say(11, 11, "hello")
     assert await waiting == "hello"
