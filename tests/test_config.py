@@ -49,7 +49,8 @@ def test_example_with_every_key_set_has_each_default_and_nothing_else(monkeypatc
 
     text = re.sub(r"(Not set by default\.\n# [a-z_]+ = ).*", r'\1"unset"', EXAMPLE).replace('"~/', '"/home/ann/')
     values = tomllib.loads(re.sub(r"^# (?=\[|[a-z_]+ = )", "", text, flags=re.MULTILINE))
-    sections = {**values, **{f"exchanges.{name}": section for name, section in values.pop("exchanges").items()}}
+    exchanges = values.pop("exchanges")
+    sections = {**values, **{f"exchanges.{name}": section for name, section in exchanges.items()}}
     shown = {
         f"{name}.{key}": None if value == "unset" else value
         for name, section in sections.items()

@@ -10,6 +10,7 @@ from telegram.error import BadRequest
 
 from bot.chat.text import Text
 from bot.clock import Clock
+from bot.redact import redactor
 from bot.store.database import Store
 from bot.trading import confirm
 from bot.trading.confirm import Button
@@ -70,7 +71,7 @@ class Sender:
             user_id: The only person whose presses count.
             message_id: The message to edit, or `None`. One that is gone is sent anew.
         """
-        text = reply.text.fitting()
+        text = _without_secrets(reply.text.fitting())
         data, markup = await self._keyboard(reply, chat_id, user_id, message_id)
         if message_id is not None:
             try:
@@ -103,6 +104,11 @@ class Sender:
         waiting = iter(data)
         rows = [[_made(key, waiting.__next__) for key in row] for row in reply.rows]
         return data, InlineKeyboardMarkup(rows) if rows else None
+
+
+def _without_secrets(text: Text) -> Text:
+    shown = redactor.redact(text.text)
+    return text if shown == text.text else Text(shown)
 
 
 def _made(key: Key, following: object) -> InlineKeyboardButton:

@@ -89,6 +89,18 @@ class Desk:
                 continue
         raise AssertionError(f"no button {button!r} in {self.texts()}")
 
+    async def preview(self, text: str) -> str:
+        """Type an order and return its preview, once it can be confirmed."""
+        self.say(text)
+        asked = self.telegram.messages(ANN)[-1].id
+
+        def shown(telegram: LocalTelegram) -> str | None:
+            last = telegram.messages(ANN)[-1]
+            is_ready = last.id > asked and any("Confirm" in key for row in last.buttons for key in row)
+            return last.text if is_ready else None
+
+        return await self.telegram.wait(shown, 10)  # type: ignore[arg-type,return-value]
+
     def texts(self) -> list[str]:
         """Return what the chat shows, oldest first."""
         return [message.text for message in self.telegram.messages(ANN)]

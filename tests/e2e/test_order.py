@@ -52,8 +52,7 @@ async def test_sell_market_in_base_fills(desk: Desk) -> None:
 
 async def test_confirm_hundred_presses_place_one_order(desk: Desk) -> None:
     """However often and however fast Confirm is pressed, the exchange gets one placing request."""
-    desk.say("/buy BTC/USDT 0.001 @ 50000")
-    await desk.see("BUY BTC/USDT", "50,000.00")
+    await desk.preview("/buy BTC/USDT 0.001 @ 50000")
     message = desk.telegram.messages(ANN)[-1]
     button = next(each for row in message.buttons for each in row if "Confirm" in each)
     for _ in range(100):
@@ -66,8 +65,7 @@ async def test_confirm_hundred_presses_place_one_order(desk: Desk) -> None:
 
 async def test_cancel_button_sends_nothing(desk: Desk) -> None:
     """Cancel on a preview ends it; Confirm on it is dead from then on."""
-    desk.say("/buy BTC/USDT 0.001 @ 50000")
-    await desk.see("BUY BTC/USDT", "50,000.00")
+    await desk.preview("/buy BTC/USDT 0.001 @ 50000")
     desk.press("Cancel")
     await desk.see("Not sent", "You canceled it")
     assert desk.exchange.placing_requests == 0
@@ -75,8 +73,7 @@ async def test_cancel_button_sends_nothing(desk: Desk) -> None:
 
 async def test_cancel_order_from_card_cancels_at_exchange(desk: Desk) -> None:
     """The card's button cancels at the exchange, and the card says so only when the exchange does."""
-    desk.say("/buy BTC/USDT 0.001 @ 50000")
-    await desk.see("BUY BTC/USDT")
+    await desk.preview("/buy BTC/USDT 0.001 @ 50000")
     desk.press("Confirm")
     await desk.see("Accepted")
     desk.press("Cancel order")
@@ -86,8 +83,7 @@ async def test_cancel_order_from_card_cancels_at_exchange(desk: Desk) -> None:
 
 async def test_partial_fill_edits_the_card(desk: Desk) -> None:
     """A resting order that fills in part shows how much, and then that it is done, in one message."""
-    desk.say("/buy BTC/USDT 0.001 @ 50000")
-    await desk.see("BUY BTC/USDT")
+    await desk.preview("/buy BTC/USDT 0.001 @ 50000")
     desk.press("Confirm")
     await desk.see("Accepted")
     order = desk.exchange.orders()[0]
@@ -145,7 +141,7 @@ async def test_stop_order_waits_for_its_trigger(desk: Desk) -> None:
 
 
 async def test_drifted_market_order_is_offered_anew(desk: Desk) -> None:
-    """A price that moved by more than one per cent between preview and Confirm sends nothing and shows a new preview."""
+    """A price that moved by more than one per cent between preview and Confirm sends nothing, and is shown."""
     desk.say("/buy BTC/USDT $60")
     await desk.see("60,000.10")
     desk.exchange.set_price("BTCUSDT", "62000.00", "62000.10")
@@ -161,8 +157,7 @@ async def test_drifted_market_order_is_offered_anew(desk: Desk) -> None:
 async def test_order_placed_but_unanswered_is_found(desk: Desk) -> None:
     """When the answer is lost, nothing is sent again: the order is looked up by its id, and the card tells."""
     desk.exchange.misbehave("drop_after", "place-order")
-    desk.say("/buy BTC/USDT 0.001 @ 50000")
-    await desk.see("BUY BTC/USDT")
+    await desk.preview("/buy BTC/USDT 0.001 @ 50000")
     desk.press("Confirm")
     await desk.see("Accepted", "Order id")
     assert desk.exchange.placing_requests == 1
@@ -172,8 +167,7 @@ async def test_order_placed_but_unanswered_is_found(desk: Desk) -> None:
 async def test_order_in_doubt_blocks_the_same_order_again(desk: Desk) -> None:
     """While nobody knows, the card says so and the same account, pair and side takes no new order."""
     desk.exchange.misbehave("late", "place-order")
-    desk.say("/buy BTC/USDT 0.001 @ 50000")
-    await desk.see("BUY BTC/USDT")
+    await desk.preview("/buy BTC/USDT 0.001 @ 50000")
     desk.press("Confirm")
     await desk.see("Not sure yet", "Nothing will be sent again")
     desk.say("/buy BTC/USDT 0.001 @ 50000")
@@ -186,8 +180,7 @@ async def test_kill_after_sending_leaves_one_order_and_a_true_card(tmp_path: Pat
     async with neighbours(tmp_path) as desk:
         await desk.start()
         await desk.connect()
-        desk.say("/buy BTC/USDT 0.001 @ 50000")
-        await desk.see("BUY BTC/USDT")
+        await desk.preview("/buy BTC/USDT 0.001 @ 50000")
         fault = desk.exchange.misbehave("slow", "place-order")
         desk.press("Confirm")
         await asyncio.wait_for(fault.reached.wait(), 10)

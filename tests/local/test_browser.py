@@ -116,7 +116,6 @@ async def test_page_switched_to_bob_acts_as_bob(
     """A message for Bob marks his tab; behind it is his chat, and what is typed there is his."""
     await page.goto(server.page_url)
     tab = page.get_by_role("link", name="Bob")
-    await expect(page.locator("body:not(.offline)")).to_be_visible()
     await bot.send_message(12, "Ann asks for a higher limit")
     await expect(tab).to_have_class("tab unread")
     await tab.click()
@@ -172,7 +171,6 @@ async def test_page_forced_reply_answers_that_message(
 ) -> None:
     """When the bot asks for a value, what is typed next is a reply to its question."""
     await page.goto(server.page_url)
-    await expect(page.locator("body:not(.offline)")).to_be_visible()
     await bot.send_message(11, "At what price?", reply_markup=ForceReply())
     await expect(page.get_by_text("Reply to tradewire: At what price?")).to_be_visible()
     await page.keyboard.type("60k")
