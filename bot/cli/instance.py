@@ -37,14 +37,21 @@ class Instance:
         self.store.close()
 
 
-def open_instance(settings: Settings, clock: Clock | None = None, catalog: Catalog | None = None) -> Instance:
+def open_instance(
+    settings: Settings, catalog: Catalog | None = None, exchanges: dict[str, Exchange] | None = None
+) -> Instance:
     """Open the database and the vault, and make the exchanges usable. No network traffic.
+
+    Args:
+        settings: The configuration.
+        catalog: The plugins; those installed by default.
+        exchanges: Filled with the exchanges in use; more may be added to it.
 
     Raises:
         VaultError: The master key is missing or does not belong to this database; nothing was written.
         StoreError: The database cannot be used.
     """
-    clock = clock or SystemClock()
+    clock = SystemClock()
     redactor.register(settings.telegram.token.get_secret_value())
     master = load_master_key(settings.vault.key_file)
     store = Store(settings.storage.directory / "tradewire.db")
@@ -55,7 +62,7 @@ def open_instance(settings: Settings, clock: Clock | None = None, catalog: Catal
         store.close()
         raise
     catalog = catalog or registry.catalog(registry.discover())
-    exchanges: dict[str, Exchange] = {}
+    exchanges = {} if exchanges is None else exchanges
     gateway = Gateway(store, vault, clock, exchanges, catalog.broken)
     for registered in catalog.exchanges.values():
         section = settings.exchanges.get(registered.info.id, ExchangeSettings())

@@ -60,7 +60,7 @@ def add(
     with _opened(path) as opened:
         user_id = opened.person(user)
         info = _info(opened.instance, exchange)
-        fields = _read_json() if from_stdin else _ask(info)
+        fields = _read_json(info) if from_stdin else _ask(info)
         instance = opened.instance
         connecting = connect(
             instance.gateway,
@@ -187,13 +187,14 @@ def _info(instance: Instance, exchange_id: str) -> ExchangeInfo:
     )
 
 
-def _read_json() -> Mapping[str, str]:
+def _read_json(info: ExchangeInfo) -> Mapping[str, str]:
     try:
         fields = json.loads(sys.stdin.read())
     except ValueError:
         fields = None  # what was read may hold a secret: not quoted, not chained
     if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
-        raise UserError('Expected one JSON object of texts, such as {"key": "...", "secret": "..."}.', code="FIELDS")
+        wanted = ", ".join(info.credential_fields)
+        raise UserError(f"Expected one JSON object of texts with the fields {wanted} on stdin.", code="FIELDS")
     return fields
 
 

@@ -284,7 +284,7 @@ class LocalTelegram:
             self._allowed = allowed
         if offset < 0:
             offset = self._updates[offset]["update_id"] if -offset <= len(self._updates) else 0
-        self._updates = [update for update in self._updates if update["update_id"] > offset]
+        self._updates = [update for update in self._updates if update["update_id"] >= offset]
         try:
             async with asyncio.timeout(timeout):
                 while not self._updates and not self.is_closed:

@@ -19,6 +19,11 @@ def round_down(amount: Decimal, places: int) -> Decimal:
     return amount.quantize(Decimal(1).scaleb(-places), ROUND_DOWN)
 
 
+def plain(amount: Decimal) -> str:
+    """Write a number without exponent and without zeros at the end."""
+    return format(amount.normalize(), "f") if amount else "0"
+
+
 @dataclass(eq=False, slots=True)
 class Pair:
     """One market, its rules and its order book. Tests may change any of it."""
@@ -300,6 +305,11 @@ class Ledger:
         """Cancel an open order and free what it had locked."""
         if order.status == "open":
             self._finish(order, "canceled", "user")
+
+    def cancel_plan(self, plan: Plan) -> None:
+        """Cancel a plan that waits."""
+        if plan.status == "open":
+            plan.status, plan.updated_ms = "canceled", self.clock()
 
     def fill(self, order: Order, quantity: Money, price: Money | None = None) -> None:
         """Fill `quantity` of a resting order as maker, at its own price unless `price` is given."""

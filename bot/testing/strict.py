@@ -51,6 +51,14 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
 
 
+class Refused(Exception):
+    """The exchange refuses the request: its code and text, under this HTTP status."""
+
+    def __init__(self, code: str, text: str, *, status: int = 400) -> None:
+        super().__init__(code, text)
+        self.code, self.text, self.status = code, text, status
+
+
 @dataclass(eq=False, slots=True)
 class Fault:
     """One misbehaviour, waiting for its request.

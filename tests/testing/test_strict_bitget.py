@@ -11,7 +11,9 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from bot.testing.bitget import ENDPOINTS, Mode, StrictBitget, signature
+from bot.testing.bitget import Mode, StrictBitget
+from bot.testing.bitget.call import ENDPOINTS
+from bot.testing.bitget.exchange import signature
 from bot.testing.strict import Received, StrictServer
 
 KEY = "bg_testkey0123456789abcdef"
@@ -104,7 +106,7 @@ class Desk:
         reply = self.send("GET", path + ("?" + urlencode(query) if query else ""))[1]
         return reply["data"] if reply["code"] == "00000" else reply["code"]
 
-    def post(self, path: str, **body: str) -> object:
+    def post(self, path: str, **body: object) -> object:
         reply = self.send("POST", path, json.dumps(body))[1]
         return reply["data"] if reply["code"] == "00000" else reply["code"]
 
@@ -309,6 +311,7 @@ def test_endpoints_cover_the_documented_map() -> None:
         "market/orderbook",
         "market/tickers",
         "public/symbols",
+        "trade/batch-cancel-plan-order",
         "trade/cancel-order",
         "trade/cancel-plan-order",
         "trade/cancel-symbol-order",
@@ -796,6 +799,50 @@ def test_plan_order_is_canceled_once(desk: Desk) -> None:
     assert answers == [{"result": "success"}, "43025"]
     desk.exchange.set_price("BTCUSDT", "54999.00", "55001.00")
     assert desk.exchange.orders() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "canceled"),
+    [
+        ({"symbolList": ["BTCUSDT"]}, ["stop-1", "stop-2"]),
+        ({"symbolList": ["ETHUSDT", "XRPUSDT"]}, ["stop-3"]),
+        ({"symbolList": []}, ["stop-1", "stop-2", "stop-3"]),
+        ({}, ["stop-1", "stop-2", "stop-3"]),
+    ],
+)
+def test_plan_orders_of_listed_markets_are_canceled(desk: Desk, body: dict[str, object], canceled: list[str]) -> None:
+    """One request cancels every plan of the markets it lists, of all markets when it lists none, and no order."""
+    placed = [
+        place_stop(desk, clientOid="stop-1"),
+        place_stop(desk, clientOid="stop-2"),
+        place_stop(desk, clientOid="stop-3", symbol="ETHUSDT", triggerPrice="2500"),
+    ]
+    desk.buy()
+    expected = [ack for ack in placed if isinstance(ack, dict) and ack["clientOid"] in canceled]
+    path = "/api/v2/spot/trade/batch-cancel-plan-order"
+    assert desk.post(path, **body) == {"successList": expected, "failureList": []}
+    assert desk.post(path, **body) == {"successList": [], "failureList": []}
+    waiting = [plan.client_id for plan in desk.exchange.ledger.plans if plan.status == "open"]
+    assert sorted(waiting + canceled) == ["stop-1", "stop-2", "stop-3"]
+    assert [order.status for order in desk.exchange.orders()] == ["open"]
+
+
+@pytest.mark.parametrize(
+    ("symbols", "code"),
+    [
+        ("BTCUSDT", "400172"),
+        ([["BTCUSDT"]], "400172"),
+        ([{"symbol": "BTCUSDT"}], "400172"),
+        (["BTCUSDT", 1], "400172"),
+        (["BTCUSD"], "40102"),
+        ([""], "40102"),
+    ],
+)
+def test_plan_orders_of_a_wrong_list_stay(desk: Desk, symbols: object, code: str) -> None:
+    """The list must be one of texts that each name a market; otherwise nothing is canceled."""
+    place_stop(desk)
+    assert desk.post("/api/v2/spot/trade/batch-cancel-plan-order", symbolList=symbols) == code
+    assert [plan.status for plan in desk.exchange.ledger.plans] == ["open"]
 
 
 @pytest.mark.parametrize(

@@ -350,7 +350,7 @@ async def test_check_key_paper_account_asks_the_real_exchange(
 ) -> None:
     """Paper trading does not hide what became of the key: rights are asked for again, and kept."""
     account = (await connecting()).account
-    store.transact(lambda db: people.set_paper(db, account.id, True))
+    store.transact(lambda db: people.set_paper(db, account.id, on=True))
     wire.answers["/rights"] = {**RIGHTS, "can_withdraw": "yes"}
     steps = await check_key(gateway, store, replace(account, paper=True))
     kept = store.transact(with_keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow
@@ -60,9 +60,11 @@ async def _holdings(call: Call, account: AccountRow) -> Text:
         if value is not None and value < _DUST:
             dust += 1
             continue
-        locked = f"  {format_amount(row.locked)} in orders" if row.locked else ""
+        locked = f"  {format_amount(_eight_decimals(row.locked))} in orders" if row.locked else ""
         shown = "" if asset in _DOLLARS or value is None else f"≈ {format_money(value)} USDT"
-        rows.append((asset, format_amount(row.free + row.locked), shown + locked))
+        total = row.free + row.locked
+        held_text = format_money(total) if asset in _DOLLARS else format_amount(_eight_decimals(total))
+        rows.append((asset, held_text, shown + locked))
     known = [value for value in worth.values() if value is not None]
     if known:
         rows.append(("Total", f"≈ {format_money(sum(known, Decimal(0)))}", "USDT"))
@@ -211,6 +213,10 @@ async def _own(call: Call, account_id: int) -> AccountRow:
     if found is None:
         raise UserError("There is no such account. /accounts lists yours.", code="NO_ACCOUNT")
     return found
+
+
+def _eight_decimals(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("1e-8"), ROUND_DOWN)
 
 
 def _uses_keys(call: Call, row: AccountRow) -> bool:

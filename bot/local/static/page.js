@@ -62,7 +62,7 @@ const on = {
     const message = place(html), old = document.getElementById(message.id);
     const pane = paneFor(message.id.slice(1).split("_")[0]), log = $(".log", pane);
     const follow = isAtEnd(log) || message.matches(".own");
-    if (false) old;
+    if (old) old.replaceWith(message);
     else {
       log.append(message);
       markUnread(pane.dataset.chat);
@@ -84,6 +84,7 @@ const on = {
     document.getElementById(menu.id).replaceWith(menu);
   },
   toast(text) {
+    release();
     if (text) toast(text);
   },
   alert(text) {

@@ -1,0 +1,187 @@
+"""`tradewire demo`: the whole bot on this machine alone, with a chat page instead of Telegram and paper money."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from bot import redact
+from bot.accounts import people
+from bot.accounts.vault import create_master_key
+from bot.chat import app
+from bot.cli.instance import Instance, open_instance
+from bot.clock import SystemClock
+from bot.config import Settings
+from bot.contract.models import Capabilities, ClientId
+from bot.exchanges import registry
+from bot.exchanges.paper.plugin import PaperPlugin
+from bot.exchanges.paper.seeded import SeededMarket
+from bot.exchanges.paper.wire import PaperWire
+from bot.exchanges.registry import Catalog, Plugin
+from bot.exchanges.transport import Transport
+from bot.local.server import LocalServer
+from bot.local.telegram import LocalTelegram
+from bot.store.database import Connection
+from bot.trading.gateway import Exchange
+
+ANN, BOB, GROUP = 1001, 1002, -1001
+SUGGESTIONS = {
+    "private": ("/buy BTC/USDT $50", "/balance", "/price BTC/USDT", "/trade", "/orders", "/help"),
+    "group": ("/price BTC/USDT", "/help"),
+}
+CAPABILITIES = Capabilities(
+    order_types=frozenset({"limit", "market", "stop_limit", "stop_market"}),
+    times_in_force=frozenset({"GTC", "IOC", "FOK"}),
+    post_only=True,
+    market_buy_in=frozenset({"base", "quote"}),
+)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running demo."""
+
+    telegram: LocalTelegram
+    page_url: str
+
+
+@click.command()
+@click.option("--port", default=0, help="Port of the chat page; 0 takes any free one.")
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the data in this directory.")
+@click.option("--tour", "is_tour", is_flag=True, help="Play the story in the terminal and end.")
+@click.option("--verbose", is_flag=True, help="Show the log.")
+def demo(port: int, keep: Path | None, *, is_tour: bool, verbose: bool) -> None:
+    """Try the bot in a browser, without Telegram and without money."""
+    redact.install("INFO" if verbose else "ERROR", sys.stderr)
+    with contextlib.ExitStack() as stack:
+        directory = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradewire-demo-")))
+        asyncio.run(_tour(directory, port) if is_tour else _serve(directory, port))
+
+
+async def _serve(directory: Path, port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(directory, port) as demo:
+        click.echo(f"The demo is ready: open {demo.page_url}")
+        click.echo("Paper money: nothing here is real. Ctrl-C ends it.")
+        sys.stdout.flush()
+        await stop.wait()
+
+
+@asynccontextmanager
+async def running(directory: Path, port: int = 0) -> AsyncIterator[Demo]:
+    """Run the unmodified bot against a local Telegram and a paper exchange while the context is open."""
+    telegram = LocalTelegram()
+    telegram.add_person(ANN, "Ann", "ann", note="trader")
+    telegram.add_person(BOB, "Bob", "bob", note="admin")
+    telegram.add_group(GROUP, "Traders", [ANN, BOB], admins=[BOB])
+    token = f"{secrets.randbelow(10**9)}:{secrets.token_urlsafe(26)}"
+    async with LocalServer(telegram, token, port, suggestions=SUGGESTIONS) as server:
+        instance = _instance(directory, token, server)
+        stop = asyncio.Event()
+        bot = asyncio.create_task(
+            app.run(instance.settings, instance.clock, instance.store, instance.vault, instance.gateway, stop=stop)
+        )
+        try:
+            await _until_polling(telegram, bot)
+            yield Demo(telegram, server.page_url)
+        finally:
+            stop.set()
+            await bot
+            await instance.close()
+
+
+def _instance(directory: Path, token: str, server: LocalServer) -> Instance:
+    key_file = directory / "demo-master.key"
+    if not key_file.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        create_master_key(key_file)
+    settings = Settings.model_validate(
+        {
+            "telegram": {"token": token, "base_url": server.base_url, "base_file_url": server.base_file_url},
+            "access": {"owner": BOB},
+            "storage": {"directory": directory / "data"},
+            "vault": {"key_file": key_file},
+        }
+    )
+    exchanges: dict[str, Exchange] = {}
+    instance = open_instance(settings, catalog=Catalog(), exchanges=exchanges)
+    clock = SystemClock()
+    market = SeededMarket(7, clock.now_ms)
+    wire = PaperWire(instance.store, markets=market.markets, book=market.book, now_ms=clock.now_ms)
+    registered = registry.register(Plugin("paper", PaperPlugin("paper", "Paper", CAPABILITIES, ClientId())))
+    exchanges["paper"] = Exchange(registered, Transport(registered.info, registered.hook, wire, clock))
+    instance.store.transact(lambda db: _people(db, clock.now_ms()))
+    return instance
+
+
+def _people(db: Connection, now_ms: int) -> None:
+    for person, name, role in ((ANN, "Ann", "trader"), (BOB, "Bob", "admin")):
+        people.ensure_user(db, person, role, name, now_ms=now_ms)  # type: ignore[arg-type]
+        if not people.accounts_of(db, person):
+            people.add_account(db, person, "paper", "main", now_ms)
+
+
+async def _until_polling(telegram: LocalTelegram, bot: asyncio.Task[None]) -> None:
+    seen = telegram.wait(lambda each: any(name == "getUpdates" for name, _ in each.calls), 30)
+    polling = asyncio.ensure_future(seen)
+    await asyncio.wait({polling, bot}, return_when=asyncio.FIRST_COMPLETED)
+    if bot.done():
+        polling.cancel()
+        bot.result()
+    await polling
+
+
+TOUR: tuple[tuple[str, str, str], ...] = (
+    ("say", "/start", "Trade from this chat"),
+    ("say", "/price BTC/USDT", "Bid / ask"),
+    ("say", "/balance", "USDT"),
+    ("say", "/buy BTC/USDT $250", "Then free"),
+    ("press", "Confirm", "✅ Filled"),
+    ("say", "/buy BTC/USDT 0.01 @ -5%", "Then free"),
+    ("press", "Confirm", "✅ Accepted"),
+    ("say", "/orders", "Open orders"),
+    ("say", "/cancel 2", "Asked the exchange"),
+    ("say", "/buy BTC/USDT 0,1", "Please write it without the comma"),
+    ("say", "/balance", "BTC"),
+)
+"""What Ann does in `--tour`: say or press, what, and what the bot's answer must contain."""
+
+
+async def _tour(directory: Path, port: int) -> None:
+    async with running(directory, port) as demo:
+        click.echo("tradewire demo: Ann trades with paper money.\n")
+        for kind, what, expected in TOUR:
+            click.echo(f"Ann  {'presses [' + what + ']' if kind == 'press' else what}")
+            click.echo(_indented(await step(demo.telegram, kind, what, expected)) + "\n")
+        click.echo("That was the tour. Without --tour you can try it yourself, in the browser.")
+
+
+async def step(telegram: LocalTelegram, kind: str, what: str, expected: str) -> str:
+    """Let Ann say or press something, and return the bot's answer once it contains `expected`."""
+    if kind == "say":
+        asked = telegram.say(ANN, ANN, what).id
+    else:
+        asked = telegram.last(ANN).id - 1
+        telegram.press(ANN, ANN, telegram.last(ANN).id, what)
+
+    def answered(each: LocalTelegram) -> str:
+        texts = [message.text for message in each.messages(ANN) if message.id > asked and message.sender.is_bot]
+        return next((text for text in texts if expected in text), "")
+
+    return await telegram.wait(answered, 30)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"     {line}" for line in text.splitlines())

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.chat import app
+from bot.store.database import DirectoryLock
+
+TOKEN = "123456789:AAcanary-canary-canary-canary-canary"
+READY = f'[telegram]\ntoken = "{TOKEN}"\n[access]\nowner = 7\n[exchanges.acme]\n'
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was given to the bot each time that it was run."""
+    calls: list[Any] = []
+
+    async def run(settings: Any, *parts: Any) -> None:
+        print(f"started with {settings.telegram.token.get_secret_value()}")
+        calls.append(settings)
+
+    monkeypatch.setattr(app, "run", run)
+    return calls
+
+
+def test_run_without_token_and_owner_says_where_to_find_both(installation: Any, started: list[Any]) -> None:
+    """Both missing keys are named at once with the way to get them; nothing is started or made."""
+    installation.configure("")
+    result = installation.run("run")
+    assert (result.exit_code, started, installation.database.exists()) == (78, [], False)
+    assert [word in result.stderr for word in ("[telegram] token", "@BotFather", "[access] owner", "numeric")] == [
+        True
+    ] * 4
+
+
+def test_run_ready_starts_the_bot_and_releases_everything(installation: Any, started: list[Any]) -> None:
+    """A complete configuration runs; afterwards the directory is free again, and nobody was asked anything."""
+    installation.configure(READY)
+    result = installation.run("run")
+    assert (result.exit_code, len(started), installation.sent) == (0, 1, [])
+    DirectoryLock(installation.database.parent).release()
+
+
+def test_run_token_printed_by_anything_is_hidden(installation: Any, started: list[Any]) -> None:
+    """What the bot writes to its streams goes through the filter."""
+    installation.configure(READY)
+    assert installation.run("run").stdout == "started with ‹secret›\n"
+
+
+def test_run_twice_refuses_the_second(installation: Any, started: list[Any]) -> None:
+    """A data directory serves one bot."""
+    installation.configure(READY)
+    lock = DirectoryLock(installation.database.parent)
+    try:
+        result = installation.run("run")
+    finally:
+        lock.release()
+    assert (result.exit_code, started) == (75, [])
+    assert "is using" in result.stderr
+
+
+def test_run_without_master_key_makes_no_database(installation: Any, started: list[Any]) -> None:
+    """A missing master key stops the start, names the file, and never leads to a new one."""
+    installation.configure(READY)
+    installation.master_key.unlink()
+    result = installation.run("run")
+    assert (result.exit_code, started, installation.database.exists()) == (78, [], False)
+    assert str(installation.master_key) in result.stderr
+    DirectoryLock(installation.database.parent).release()
+
+
+def test_run_without_configuration_says_how_to_make_it(installation: Any, started: list[Any]) -> None:
+    """The remedy is in the sentence."""
+    result = installation.run("run")
+    assert (result.exit_code, f"tradewire init --config {installation.config}" in result.stderr) == (78, True)
