@@ -42,6 +42,7 @@ from bot.contract.models import (
     TimeInForce,
     Verdict,
 )
+from bot.contract.streams import Answer, Event, LoggedIn, OrderChanged, PriceSeen, Stream, StreamRefused
 from bot.contract.wire import TIMESTAMP, TIMESTAMP_TEXT, Credentials, Flow, Request, Response, Secret
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "TIMESTAMP",
     "TIMESTAMP_TEXT",
     "Account",
+    "Answer",
     "AuthFailed",
     "Balance",
     "Base",
@@ -58,6 +60,7 @@ __all__ = [
     "ClockSkew",
     "Credentials",
     "ErrorRow",
+    "Event",
     "ExchangeError",
     "ExchangeInfo",
     "Fill",
@@ -66,16 +69,19 @@ __all__ = [
     "InvalidOrder",
     "KeyPermissions",
     "Limit",
+    "LoggedIn",
     "MaintenanceError",
     "Market",
     "NotSent",
     "Order",
     "OrderAck",
     "OrderBook",
+    "OrderChanged",
     "OrderNotFound",
     "OrderReport",
     "OrderType",
     "OutcomeUnknown",
+    "PriceSeen",
     "Quote",
     "RateLimited",
     "Rejected",
@@ -84,6 +90,8 @@ __all__ = [
     "Response",
     "Secret",
     "Side",
+    "Stream",
+    "StreamRefused",
     "Ticker",
     "TimeInForce",
     "UserError",

@@ -35,7 +35,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         async with running(Path(directory)) as demo, async_playwright() as play:
             browser = await play.chromium.launch(executable_path=_CHROMIUM, args=_ARGUMENTS)
-            page = await browser.new_page(viewport={"width": 1040, "height": 760}, color_scheme="light")
+            page = await browser.new_page(viewport={"width": 1040, "height": 830}, color_scheme="light")
             await page.goto(demo.page_url)
             await story(page)
             await page.screenshot(path=Path(__file__).with_name("demo.png"))

@@ -10,7 +10,7 @@ import unicodedata
 from decimal import Decimal
 
 from bot.contract.errors import UserError
-from bot.trading.intent import format_amount, format_money, format_percent, format_price
+from bot.trading.amounts import format_amount, format_money, format_percent, format_price
 
 __all__ = ["format_amount", "format_money", "format_percent", "format_price", "normalise", "parse_number"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import click
 from telegram.error import TelegramError
@@ -24,7 +25,7 @@ from bot.cli.run import NO_OWNER, NO_TOKEN
 from bot.config import Settings, Storage, load
 from bot.contract.errors import BotError, ConfigError, VaultError
 from bot.store.database import Store, StoreError
-from bot.trading.connect import Mark, check_key, clock_step, with_keys
+from bot.trading.connect import Mark, Step, check_key, clock_step, with_keys
 
 _WORST: tuple[Mark, ...] = ("failed", "warning", "unknown", "ok")
 
@@ -34,7 +35,7 @@ class Check:
     """One line of the report. A `failed` one makes the exit code 1."""
 
     name: str
-    mark: Mark
+    mark: Literal["ok", "warning", "failed"]
     text: str
 
 
@@ -166,7 +167,7 @@ async def _exchange(instance: Instance, name: str) -> list[Check]:
         return [Check(name, "failed", f"{error}. Check the network and [exchanges.{name}].")]
     clock = await clock_step(exchange)
     checks = [Check(name, "ok", f"answers, {len(markets)} markets")]
-    return checks + ([Check(f"{name} clock", clock.mark, clock.text)] if clock else [])
+    return checks + ([_check(name, [clock])] if clock else [])
 
 
 async def _key(instance: Instance, account: AccountRow) -> Check:
@@ -175,6 +176,11 @@ async def _key(instance: Instance, account: AccountRow) -> Check:
         steps = await check_key(instance.gateway, instance.store, account)
     except BotError as error:
         return Check(name, "failed", str(error))
+    return _check(name, steps)
+
+
+def _check(name: str, steps: Sequence[Step]) -> Check:
     worst = min((step.mark for step in steps), key=_WORST.index)
     telling = [step for step in steps if step.mark == worst] if worst != "ok" else steps
-    return Check(name, worst, "; ".join(f"{step.name}: {step.text}" for step in telling))
+    text = "; ".join(f"{step.name}: {step.text}" for step in telling)
+    return Check(name, "warning" if worst == "unknown" else worst, text)

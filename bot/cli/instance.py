@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.accounts.vault import Vault, load_master_key
@@ -90,8 +89,9 @@ def add_paper(gateway: Gateway, exchanges: dict[str, Exchange], real: Registered
 
 
 def _transport(registered: Registered, section: ExchangeSettings, clock: Clock) -> Transport:
-    origins: Mapping[str, str] = registered.info.hosts
-    if section.base_url:
-        origins = dict.fromkeys(origins, section.base_url)
+    origins = {
+        name: (section.stream_url if origin.startswith("ws") else section.base_url) or origin
+        for name, origin in registered.info.hosts.items()
+    }
     wire = HttpWire(registered.info.title, origins, local_address=section.local_address, proxy=section.proxy)
     return Transport(registered.info, registered.hook, wire, clock)

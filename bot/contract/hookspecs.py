@@ -24,6 +24,7 @@ from bot.contract.models import (
     OrderReport,
     Ticker,
 )
+from bot.contract.streams import Event, Stream
 from bot.contract.wire import Credentials, Flow, Request, Response
 
 PROJECT = "tradewire"
@@ -170,3 +171,21 @@ def cancel_order(account: Account, order: Order, exchange_order_id: str) -> Flow
 @hookspec(firstresult=True)
 def cancel_all(account: Account, market: Market) -> Flow[None]:
     """Ask for all open orders of one market to be canceled."""
+
+
+@hookspec(firstresult=True)
+def public_stream(markets: Sequence[Market]) -> Flow[Sequence[Stream]]:
+    """Return the sockets that tell the prices of `markets`. Needs no account."""
+
+
+@hookspec(firstresult=True)
+def private_stream(account: Account) -> Flow[Sequence[Stream]]:
+    """Return the sockets that tell when the account's orders change. May send requests first, for a listen key."""
+
+
+@hookspec(firstresult=True)
+def read_frame(data: str | bytes) -> Sequence[Event]:
+    """Return what one frame of a socket means; empty for what does not matter. Pure; decompresses where needed.
+
+    Must not raise on frames it does not know: an exchange adds kinds of frames without notice.
+    """

@@ -303,7 +303,8 @@ class ExchangeInfo:
     Attributes:
         id: Lower case, as in the configuration: `[exchanges.acme]`.
         title: As people write it.
-        hosts: Name to origin, `{"api": "https://api.acme.example"}`. Requests name a host, never an address.
+        hosts: Name to origin, `{"api": "https://api.acme.example", "ws": "wss://ws.acme.example"}`. Requests and
+            streams name a host, never an address.
         paths: Allow-list of `METHOD /path` with `*` for one segment. The core refuses every other request.
         credential_fields: Names out of `key`, `secret`, `passphrase`, `email`, in the order they are asked for.
         limits: Name to limits that are all kept; `Request.costs` refers to the names.

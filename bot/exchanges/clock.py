@@ -6,6 +6,7 @@ from bot.clock import Clock
 
 _STALE_SECONDS = 600
 _JUMP_MS = 2_000
+_MOST_AHEAD_MS = 500
 
 
 class ExchangeClock:
@@ -27,8 +28,12 @@ class ExchangeClock:
         return self._clock.now_ms() + (self.offset_ms or 0)
 
     def timestamp(self) -> int:
-        """Return the exchange's time for a signature: later than every one returned before."""
-        self._last = max(self._last + 1, self.now_ms())
+        """Return the exchange's time for a signature: later than every one returned before.
+
+        Unless the time went back by more than half a second: to stay ahead of that would be refused as the future.
+        """
+        now = self.now_ms()
+        self._last = self._last + 1 if 0 <= self._last - now <= _MOST_AHEAD_MS else now
         return self._last
 
     def is_stale(self) -> bool:
@@ -42,7 +47,6 @@ class ExchangeClock:
     def learn(self, server_ms: int, *, began_ms: int, ended_ms: int) -> None:
         """Take over a measurement: the exchange said `server_ms` between two readings of our clock."""
         self.offset_ms = server_ms - (began_ms + ended_ms) // 2
-        self._last = 0  # timestamps of the old offset may lie in the future of the new one
         self.rest()
 
     def rest(self) -> None:

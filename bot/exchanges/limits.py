@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from bot.clock import Clock
-from bot.contract.errors import NotSent
+from bot.contract.errors import NotSent, PluginError
 from bot.contract.models import Limit
 
 _RESERVE_PERCENT = 20
@@ -66,24 +66,39 @@ class Limiter:
 
         Raises:
             NotSent: The wait would be longer than ten seconds, or the exchange ordered a longer pause.
+            PluginError: A request weighs more than its whole limit.
         """
         deadline = self._clock.monotonic() + _LONGEST_WAIT_SECONDS
         while (wait := self._wait_seconds(costs, account_id, urgent=urgent)) > 0:
             if self._clock.monotonic() + wait > deadline:
-                text = f"{self._title} allows no more requests for {wait:.0f} seconds"
-                raise NotSent(text, code="RATE_LIMIT", remedy="Wait a little and try again.")
+                raise self._refusal(wait)
             await self._clock.sleep(wait)
         now = self._clock.monotonic()
         for name, weight in costs.items():
             for window in self._windows_of(name, account_id):
                 window.spend(weight, now)
 
+    def check_pause(self) -> None:
+        """Refuse what was let through just before the exchange ordered a pause.
+
+        Raises:
+            NotSent: The pause lasts.
+        """
+        wait = self._closed_until - self._clock.monotonic()
+        if wait > 0:
+            raise self._refusal(wait)
+
     def pause(self, seconds: float | None) -> None:
-        """Send nothing for `seconds`, as the exchange said; without a figure 1 s, doubled each time in a row."""
-        self._refusals += 1
+        """Send nothing for `seconds`, as the exchange said; without a figure 1 s, doubled each time in a row.
+
+        Refusals that come while a pause lasts belong to requests already under way, and count as one.
+        """
+        now = self._clock.monotonic()
+        if now >= self._closed_until:
+            self._refusals += 1
         if seconds is None:
-            seconds = min(2.0 ** (self._refusals - 1), _LONGEST_PAUSE_SECONDS)
-        self._closed_until = max(self._closed_until, self._clock.monotonic() + seconds)
+            seconds = min(2.0 ** min(self._refusals - 1, 10), _LONGEST_PAUSE_SECONDS)
+        self._closed_until = max(self._closed_until, now + seconds)
 
     def accepted(self) -> None:
         """Note that the exchange took a request: the next pause without a figure begins at one second again."""
@@ -95,12 +110,18 @@ class Limiter:
         left = [100 - 100 * window.spent(now) // window.limit.amount for window in self._windows.values()]
         return max(0, min(left, default=100))
 
+    def _refusal(self, wait: float) -> NotSent:
+        text = f"{self._title} allows no more requests for {wait:.0f} seconds"
+        return NotSent(text, code="RATE_LIMIT", remedy="Wait a little and try again.")
+
     def _wait_seconds(self, costs: Mapping[str, int], account_id: int, *, urgent: bool) -> float:
         now = self._clock.monotonic()
         wait = self._closed_until - now
         for name, weight in costs.items():
             for window in self._windows_of(name, account_id):
                 amount = window.limit.amount
+                if weight > amount:
+                    raise PluginError(f"The {self._title} plugin made a request that weighs more than {name} allows.")
                 budget = amount if urgent else max(weight, amount * (100 - _RESERVE_PERCENT) // 100)
                 wait = max(wait, window.wait_seconds(weight, now, budget))
         return wait

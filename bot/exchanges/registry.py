@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
-from pluggy import PluginManager, PluginValidationError
+from pluggy import PluginManager
 
 from bot.contract import hookspecs
 from bot.contract.errors import PluginError
@@ -83,17 +83,19 @@ def catalog(plugins: Iterable[Plugin]) -> Catalog:
     plugins = list(plugins)
     broken = {plugin.name: plugin.problem for plugin in plugins if plugin.problem}
     loaded = [plugin for plugin in plugins if not plugin.problem]
-    guards = [plugin for plugin in loaded if not _has_hook(plugin.module, "exchange_info")]
+    guards: list[Plugin] = []
     exchanges: dict[str, Registered] = {}
-    for plugin in loaded:
-        if plugin in guards:
-            continue
+    for plugin in sorted(loaded, key=_is_exchange):  # guards first: every exchange gets those that are sound
         try:
+            if not _is_exchange(plugin):
+                _manager([*guards, plugin])
+                guards.append(plugin)
+                continue
             registered = register(plugin, guards)
             if registered.info.id in exchanges:
                 raise PluginError(f"another plugin already serves the exchange {registered.info.id}; uninstall one")
             exchanges[registered.info.id] = registered
-        except (PluginError, PluginValidationError) as error:
+        except Exception as error:
             broken[plugin.name] = str(error)
     return Catalog(exchanges, broken)
 
@@ -105,20 +107,10 @@ def register(plugin: Plugin, guards: Iterable[Plugin] = ()) -> Registered:
         PluginError: A required hook is missing, somebody wraps `sign`, or a hook has a second owner.
         PluginValidationError: A hook has other arguments than its specification; pluggy names it.
     """
-    manager = PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    for each in (plugin, *guards):
-        manager.register(each.module, name=each.name)
-    manager.check_pending()
+    manager = _manager(guards, plugin)
     missing = [hook for hook in hookspecs.REQUIRED if not _owners(manager, hook)]
     if missing:
         raise PluginError(f"it lacks {', '.join(missing)}; see the list of required hooks in docs/plugins.md")
-    if any(impl.wrapper or impl.hookwrapper for impl in manager.hook.sign.get_hookimpls()):
-        raise PluginError("somebody wraps `sign`, which sees secrets; remove that hook")
-    for hook in _HOOKS:
-        strangers = [owner for owner in _owners(manager, hook) if owner != plugin.name]
-        if strangers:
-            raise PluginError(f"{strangers[0]} implements {hook} for {plugin.name}; a guard may only wrap")
     try:
         info = manager.hook.exchange_info()
     except (Exception, SystemExit) as error:
@@ -134,10 +126,25 @@ def register(plugin: Plugin, guards: Iterable[Plugin] = ()) -> Registered:
     return Registered(info, manager.hook, plugin, hooks)
 
 
+def _manager(guards: Iterable[Plugin], exchange: Plugin | None = None) -> PluginManager:
+    manager = PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    for each in (*([exchange] if exchange else []), *guards):
+        manager.register(each.module, name=each.name)
+    manager.check_pending()
+    if any(impl.wrapper or impl.hookwrapper for impl in manager.hook.sign.get_hookimpls()):
+        raise PluginError("somebody wraps `sign`, which sees secrets; remove that hook")
+    for hook in _HOOKS:
+        strangers = [owner for owner in _owners(manager, hook) if exchange is None or owner != exchange.name]
+        if strangers:
+            raise PluginError(f"{strangers[0]} implements {hook}, but has no exchange_info; a guard may only wrap")
+    return manager
+
+
 def _owners(manager: PluginManager, hook: str) -> list[str]:
     impls = getattr(manager.hook, hook).get_hookimpls()
     return [impl.plugin_name for impl in impls if not (impl.wrapper or impl.hookwrapper)]
 
 
-def _has_hook(module: Any, name: str) -> bool:
-    return hasattr(getattr(module, name, None), "tradewire_impl")
+def _is_exchange(plugin: Plugin) -> bool:
+    return hasattr(getattr(plugin.module, "exchange_info", None), "tradewire_impl")

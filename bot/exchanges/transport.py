@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import httpx
@@ -21,6 +24,7 @@ from bot.contract.errors import (
     OutcomeUnknown,
     PluginError,
     RateLimited,
+    Rejected,
 )
 from bot.contract.models import ExchangeInfo
 from bot.contract.wire import Credentials, Flow, Request, Response
@@ -110,15 +114,10 @@ class HttpWire:
     async def send(self, request: Request, *, timeout_seconds: float) -> Response:
         """Send it, once. See `Wire`."""
         client = self._orders if request.places else self._reads
-        message = httpx.Request(
-            request.method,
-            self._origins[request.host].copy_with(raw_path=request.target.encode("ascii")),
-            headers={"accept": "application/json", "user-agent": "tradewire", **request.headers},
-            content=request.body,
-            extensions={"timeout": httpx.Timeout(timeout_seconds).as_dict()},
-        )
+        message = self._message(request, timeout_seconds)
         try:
-            reply = await client.send(message)
+            async with asyncio.timeout(2 * timeout_seconds):  # httpx counts each byte's wait anew
+                reply = await client.send(message)
         except _NEVER_LEFT as error:
             raise NotSent(
                 f"{self._title} cannot be reached",
@@ -127,7 +126,7 @@ class HttpWire:
                 detail=type(error).__name__,
                 transient=True,
             ) from error
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except Exception as error:
             text = f"{self._title} did not answer"
             raise OutcomeUnknown(text, code="NO_ANSWER", detail=type(error).__name__, transient=True) from error
         return Response(
@@ -138,6 +137,36 @@ class HttpWire:
         """Let go of every connection."""
         await self._reads.aclose()
         await self._orders.aclose()
+
+    def _message(self, request: Request, timeout_seconds: float) -> httpx.Request:
+        target = request.target.encode()
+        try:
+            url = self._origins[request.host].copy_with(raw_path=target)
+            if url.raw_path != target:
+                raise ValueError("httpx would send another target than the one that was signed")
+            return httpx.Request(
+                request.method,
+                url,
+                headers={"accept": "application/json", "user-agent": "tradewire", **request.headers},
+                content=request.body,
+                extensions={"timeout": httpx.Timeout(timeout_seconds).as_dict()},
+            )
+        except (ValueError, httpx.InvalidURL) as error:
+            text = f"the {self._title} plugin made a request that cannot be sent as it was signed"
+            raise NotSent(text, code="UNSENDABLE", detail=type(error).__name__) from error
+
+
+@dataclass(slots=True)
+class _Call:
+    """What one run gives to each of its requests, and what became of them."""
+
+    account_id: int
+    credentials: OpenCredentials | None
+    before_send: BeforeSend | None
+    urgent: bool
+    departed: bool = False  # the first byte of a placing request may have left
+    accepted: bool = False
+    span_ms: tuple[int, int] = (0, 0)  # our clock before and after the newest request
 
 
 class Transport:
@@ -158,7 +187,8 @@ class Transport:
         self._hook = hook
         self._wire = wire
         self._own_clock = clock
-        self._paths = re.compile("|".join(re.escape(path).replace(r"\*", "[^/]+") for path in info.paths))
+        self._measuring = asyncio.Lock()
+        self._paths = re.compile("|".join(re.escape(path).replace(r"\*", r"[^/?#\s]+") for path in info.paths))
 
     async def run(
         self,
@@ -183,116 +213,118 @@ class Transport:
             ExchangeError: As `map_error` classed the reply, or the wire the failure.
             PluginError: The plugin broke the contract, and nothing was placed.
         """
-        placed = accepted = False
-        value: Response | None = None
-        error: ExchangeError | None = None
-        try:
-            for _ in range(_MOST_REQUESTS + 1):
-                try:
-                    request = flow.send(value) if error is None else flow.throw(error)  # type: ignore[arg-type]
-                except StopIteration as stop:
-                    result: T = stop.value
-                    return result
-                value = error = None
-                self._check(request, placed=placed, may_place=before_send is not None)
-                placed = placed or request.places
-                try:
-                    value = await self._send(request, account_id, credentials, before_send, urgent=urgent)
-                    accepted = accepted or request.places
-                except OutcomeUnknown as doubt:
-                    if request.places:
-                        raise  # a flow has no say in this: the order may exist
-                    error = doubt
-                except ExchangeError as refusal:
-                    error = refusal
-            raise PluginError(
-                f"The {self.info.title} plugin asked for more than {_MOST_REQUESTS} requests in one call."
-            )
-        except BotError as failure:
-            self.last_error = str(failure)
-            if accepted and not isinstance(failure, OutcomeUnknown):
-                raise OutcomeUnknown(f"{self.info.title} took the order, then: {failure}") from failure
-            raise
-        except (Exception, SystemExit) as crash:
-            self._blame(crash, placed=placed)
-        finally:
-            flow.close()
+        return await self._drive(flow, _Call(account_id, credentials, before_send, urgent))
 
     async def measure_clock(self) -> None:
         """Ask the exchange for its time, where it tells. A failure leaves the offset as it was."""
-        flow = self._hook.server_time()
-        if flow is not None:
-            began = self._own_clock.now_ms()
-            try:
-                server_ms = await self.run(flow)
-                self.clock.learn(server_ms, began_ms=began, ended_ms=self._own_clock.now_ms())
-            except BotError as error:
-                log.warning("%s: clock not measured: %s", self.info.id, error)
+        call = _Call(0, None, None, urgent=True)
+        try:
+            flow = self._hook.server_time()
+            if flow is not None:
+                server_ms = await self._drive(flow, call)
+                self.clock.learn(server_ms, began_ms=call.span_ms[0], ended_ms=call.span_ms[1])
+        except (Exception, SystemExit) as error:
+            log.warning("%s: clock not measured: %s", self.info.id, error)
         self.clock.rest()
 
     async def close(self) -> None:
         """Let go of every connection."""
         await self._wire.close()
 
-    def _check(self, request: Request, *, placed: bool, may_place: bool) -> None:
-        named = f"{request.method} {request.path}"
+    async def _drive(self, flow: Flow[T], call: _Call) -> T:
+        value: Response | None = None
+        error: ExchangeError | None = None
+        sent, placed = 0, False
+        try:
+            while True:
+                try:
+                    request = flow.send(value) if error is None else flow.throw(error)  # type: ignore[arg-type]
+                    sent += 1
+                    self._check(request, call, sent=sent, placed=placed)
+                except StopIteration as stop:
+                    result: T = stop.value
+                    return result
+                except BotError:
+                    raise
+                except (Exception, SystemExit) as crash:
+                    self._blame(crash, placed=call.departed)
+                value = error = None
+                placed = placed or request.places
+                try:
+                    value = await self._send(request, call)
+                    call.accepted = call.accepted or request.places
+                except ExchangeError as failure:
+                    if request.places and not isinstance(failure, Rejected):
+                        with suppress(Exception, SystemExit):
+                            flow.throw(failure)  # guards see how it ended, and nobody has a say in it
+                        raise
+                    error = failure
+        except BotError as failure:
+            self.last_error = str(failure)
+            if call.accepted and not isinstance(failure, OutcomeUnknown):
+                raise OutcomeUnknown(f"{self.info.title} took the order, then: {failure}") from failure
+            raise
+        finally:
+            with suppress(Exception, SystemExit):
+                flow.close()
+
+    def _check(self, request: Request, call: _Call, *, sent: int, placed: bool) -> None:
+        if sent > _MOST_REQUESTS:
+            raise PluginError(
+                f"The {self.info.title} plugin asked for more than {_MOST_REQUESTS} requests in one call."
+            )
         if not isinstance(request, Request):
             raise PluginError(f"The {self.info.title} plugin yielded something that is not a Request.")
+        named = f"{request.method} {request.path}"
         if request.host not in self.info.hosts:
             raise PluginError(f"The {self.info.title} plugin named a host it did not declare: {request.host}.")
         if not self._paths.fullmatch(named):
             raise PluginError(f"The {self.info.title} plugin asked for {named}, which is not on its list of paths.")
         if len(request.stamped(0).body) > _LARGEST_BODY:
             raise PluginError(f"The {self.info.title} plugin made a body above {_LARGEST_BODY} bytes.")
-        if request.places and (placed or not may_place):
+        if not request.costs.keys() <= self.info.limits.keys():
+            raise PluginError(f"The {self.info.title} plugin named a limit it did not declare, for {named}.")
+        if request.auth != "none" and call.credentials is None:
+            raise PluginError(f"The {self.info.title} plugin asked for a signature in a call that has no account.")
+        if request.places and (placed or call.before_send is None):
             raise PluginError(f"The {self.info.title} plugin tried to place an order where it may not: {named}.")
 
     def _blame(self, crash: BaseException, *, placed: bool) -> NoReturn:
         log.error("%s: the plugin failed", self.info.id, exc_info=crash)
-        self.last_error = f"plugin failed: {type(crash).__name__}"
         if placed:
             raise OutcomeUnknown(f"{self.info.title}'s reply could not be understood", code="PLUGIN") from crash
         raise PluginError(
             f"The {self.info.title} plugin failed ({type(crash).__name__}). Nothing was placed; see the log."
         ) from crash
 
-    async def _send(
-        self,
-        request: Request,
-        account_id: int,
-        credentials: OpenCredentials | None,
-        before_send: BeforeSend | None,
-        *,
-        urgent: bool,
-    ) -> Response:
+    async def _send(self, request: Request, call: _Call) -> Response:
         if request.places:
-            return await self._attempt(request, account_id, credentials, before_send, urgent=urgent)
+            return await self._attempt(request, call)
         async for attempt in stamina.retry_context(on=_may_repeat, attempts=3, wait_initial=0.2, wait_max=2.0):
             with attempt:
-                return await self._attempt(request, account_id, credentials, None, urgent=urgent)
+                return await self._attempt(request, call)
         raise AssertionError("unreachable: the last attempt raises")
 
-    async def _attempt(
-        self,
-        request: Request,
-        account_id: int,
-        credentials: OpenCredentials | None,
-        before_send: BeforeSend | None,
-        *,
-        urgent: bool,
-    ) -> Response:
-        if request.auth != "none" and self.clock.is_stale():
-            await self.measure_clock()
-        await self.limiter.acquire(request.costs, account_id, urgent=urgent)
-        timestamp = self.clock.timestamp()
-        request = request.stamped(timestamp if self.info.timestamp_unit == "ms" else timestamp // 1000)
+    async def _attempt(self, request: Request, call: _Call) -> Response:
         if request.auth != "none":
-            request = await self._signed(request, credentials, timestamp)
-        if before_send is not None and request.places:
-            await before_send(self._departure(request, timestamp))
+            async with self._measuring:  # one measurement serves all who wait for it
+                if self.clock.is_stale():
+                    await self.measure_clock()
+        await self.limiter.acquire(request.costs, call.account_id, urgent=call.urgent)
+        keys = None if request.auth == "none" or call.credentials is None else await call.credentials()
+        timestamp = self.clock.timestamp()
+        stamp = timestamp if self.info.timestamp_unit == "ms" else timestamp // 1000
+        request = request.stamped(stamp)
+        signed = request if keys is None else self._signed(request, keys, stamp)
+        if call.before_send is not None and request.places:
+            await call.before_send(self._departure(signed, timestamp))
+        self.limiter.check_pause()
+        call.departed = call.departed or request.places
+        began_ms = self._own_clock.now_ms()
         timeout = _PLACE_SECONDS if request.places else _READ_SECONDS
-        response = await self._wire.send(request, timeout_seconds=timeout)
-        error = self._mapped(request, response)
+        response = await self._wire.send(signed, timeout_seconds=timeout)
+        call.span_ms = began_ms, self._own_clock.now_ms()
+        error = self._mapped(request, response)  # as the plugin yielded it: what `sign` added is nobody's to see
         if error is None:
             self.limiter.accepted()
             return response
@@ -302,19 +334,20 @@ class Transport:
             self.clock.distrust()
         raise error
 
-    async def _signed(self, request: Request, credentials: OpenCredentials | None, timestamp: int) -> Request:
-        if credentials is None:
-            raise PluginError(f"The {self.info.title} plugin asked for a signature in a call that has no account.")
-        stamp = timestamp if self.info.timestamp_unit == "ms" else timestamp // 1000
-        signed = self._hook.sign(request=request, credentials=await credentials(), timestamp=stamp)
-        if (signed.method, signed.path, signed.host, signed.places) != (
-            request.method,
-            request.path,
-            request.host,
-            request.places,
-        ):
+    def _signed(self, request: Request, keys: Credentials, stamp: int) -> Request:
+        try:
+            signed: Request = self._hook.sign(request=request, credentials=keys, timestamp=stamp)
+            is_same = (signed.method, signed.path, signed.host, signed.places) == (
+                request.method,
+                request.path,
+                request.host,
+                request.places,
+            )
+        except (Exception, SystemExit) as crash:
+            self._blame(crash, placed=False)
+        if not is_same:
             raise PluginError(f"The {self.info.title} plugin changed the address of a request while signing it.")
-        return signed  # type: ignore[no-any-return]
+        return signed
 
     def _departure(self, request: Request, timestamp: int) -> Departure:
         digest = hashlib.sha256(f"{request.method} {request.target}\n".encode() + request.body).hexdigest()
@@ -327,15 +360,21 @@ class Transport:
         except (Exception, SystemExit) as crash:
             log.error("%s: map_error failed", self.info.id, exc_info=crash)
             return OutcomeUnknown(f"{self.info.title}'s reply could not be understood", status=response.status)
-        if error is None or isinstance(error, ExchangeError):
+        if error is None or isinstance(error, (Rejected, OutcomeUnknown)):
             return error
         return OutcomeUnknown(f"{self.info.title}'s reply could not be understood", status=response.status)
 
     def _pause_seconds(self, error: ExchangeError, response: Response) -> float | None:
-        if isinstance(error, RateLimited) and error.until_ms is not None:
-            return max(0.0, (error.until_ms - self.clock.now_ms()) / 1000)
         told = response.headers.get("retry-after", "")
-        return float(told) if told.isdigit() else None
+        seconds = 0.0
+        if isinstance(error, RateLimited) and error.until_ms is not None:
+            seconds = (error.until_ms - self.clock.now_ms()) / 1000
+        elif told.isascii() and told.isdigit():
+            seconds = float(told)
+        elif told:
+            with suppress(ValueError):
+                seconds = parsedate_to_datetime(told).timestamp() - self.clock.now_ms() / 1000
+        return seconds if seconds > 0 else None
 
 
 def _may_repeat(error: Exception) -> bool:

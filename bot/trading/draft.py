@@ -20,21 +20,8 @@ from bot.contract.models import (
     Ticker,
     TimeInForce,
 )
-from bot.trading.intent import (
-    EXACT,
-    Amount,
-    Fixed,
-    Intent,
-    Offset,
-    Percent,
-    Price,
-    Reference,
-    Size,
-    format_amount,
-    format_money,
-    format_percent,
-    format_price,
-)
+from bot.trading.amounts import EXACT, format_amount, format_money, format_percent, format_price, round_down, round_up
+from bot.trading.intent import Amount, Fixed, Intent, Offset, Percent, Price, Reference, Size
 
 SLIPPAGE_WARNING = Decimal("0.01")
 FAR_PRICE_WARNING = Decimal("0.05")
@@ -153,7 +140,7 @@ def draft(
             time_in_force=intent.time_in_force,
             post_only=intent.post_only,
             reference_price=ticker.last if ticker else None,
-            quantity_estimate=_floor(quantity, market.quantity_step),
+            quantity_estimate=round_down(quantity, market.quantity_step),
             notional_estimate=notional,
             fee_estimate=notional * (market.maker_fee if rests else market.taker_fee),
             fee_asset=earns,
@@ -177,7 +164,7 @@ def minimum_size(market: Market, price: Decimal) -> Amount:
     with localcontext(EXACT):
         lot = price * market.quantity_step
         least = max(market.min_notional, market.min_market_buy_quote, market.min_quantity * price, lot)
-        return Amount(_ceil(_ceil(least, lot), market.quote_step), market.quote)
+        return Amount(round_up(round_up(least, lot), market.quote_step), market.quote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +249,7 @@ def _price(price: Price, case: _Case) -> Decimal:
         raw = _best(price, case)
     if raw <= 0:
         raise UserError(f"The price must be above zero, not {format_amount(raw)}.", code="PRICE")
-    rounded = _floor(raw, market.price_step) if case.buys else _ceil(raw, market.price_step)
+    rounded = round_down(raw, market.price_step) if case.buys else round_up(raw, market.price_step)
     if not rounded:
         least = f"{format_amount(market.price_step)} {market.quote}"
         text = f"{format_amount(raw)} is below the smallest price of {market.symbol} on {case.title}, {least}."
@@ -324,10 +311,10 @@ def _rounded(asked: Base | Quote, levels: Levels, case: _Case) -> Base | Quote:
     units = case.can.market_buy_in if case.buys_at_market else {"base"}
     if isinstance(asked, Quote):
         if "quote" in units:
-            return Quote(_floor(asked.amount, market.quote_step))
-        return Base(_floor(_walk(levels, asked, case)[0], market.quantity_step))
-    base = Base(_floor(asked.amount, market.quantity_step))
-    return base if "base" in units else Quote(_floor(_walk(levels, base, case)[1], market.quote_step))
+            return Quote(round_down(asked.amount, market.quote_step))
+        return Base(round_down(_walk(levels, asked, case)[0], market.quantity_step))
+    base = Base(round_down(asked.amount, market.quantity_step))
+    return base if "base" in units else Quote(round_down(_walk(levels, base, case)[1], market.quote_step))
 
 
 def _walk(levels: Levels, size: Base | Quote, case: _Case) -> tuple[Decimal, Decimal]:
@@ -405,15 +392,6 @@ def _market_warnings(price: Decimal | None, slippage: Decimal | None, case: _Cas
 
 def _endless(price: Decimal | None) -> Levels:
     return ((price, Decimal("Infinity")),) if price else ()
-
-
-def _floor(value: Decimal, step: Decimal) -> Decimal:
-    return value // step * step
-
-
-def _ceil(value: Decimal, step: Decimal) -> Decimal:
-    below = _floor(value, step)
-    return below if below == value else below + step
 
 
 def _shortened(value: Decimal) -> Decimal:

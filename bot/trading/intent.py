@@ -1,18 +1,15 @@
-"""What a person asked for, before markets and prices are known, and how amounts are written. No I/O."""
+"""What a person asked for, before markets and prices are known. No I/O."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from bot.contract.models import Side, TimeInForce
-
-EXACT = Context(prec=120, rounding=ROUND_DOWN)
-"""Arithmetic on money. The default context keeps 28 digits, fewer than an amount with 18 decimals times a price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,36 +105,3 @@ def _tagged(part: Size | Price | None) -> dict[str, Any] | None:
 
 def _untagged(fields: dict[str, Any] | None) -> Any:
     return None if fields is None else msgspec.convert(fields, _KINDS[fields["kind"]])
-
-
-def format_amount(value: Decimal) -> str:
-    """Write `value` in full: no exponent, no trailing zeros, no thousands separators."""
-    text = format(value, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
-
-
-def format_price(value: Decimal, step: Decimal) -> str:
-    """Write `value` with as many decimals as `step` has: `60,000.00`."""
-    exponent = step.normalize(EXACT).as_tuple().exponent
-    assert isinstance(exponent, int), "a price step is a finite number"
-    return _fixed(value, max(0, -exponent), ROUND_HALF_EVEN)
-
-
-def format_percent(fraction: Decimal) -> str:
-    """Write a fraction as per cent with at most two decimals: `-0.68%` for -0.0068."""
-    text = _fixed(EXACT.multiply(fraction, Decimal(100)), 2, ROUND_HALF_EVEN)
-    return text.rstrip("0").rstrip(".") + "%"
-
-
-def format_money(value: Decimal) -> str:
-    """Write an amount of money: two decimals, or four digits where it is below one; rounded towards zero."""
-    places = 2 if not value or abs(value) >= 1 else min(8, 3 - value.adjusted())
-    whole, _, decimals = _fixed(value, places, ROUND_DOWN).partition(".")
-    return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
-
-
-def _fixed(value: Decimal, decimals: int, rounding: str) -> str:
-    rounded = value.quantize(Decimal(1).scaleb(-decimals), rounding, EXACT)
-    return format(rounded or abs(rounded), ",f")
