@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
+import os
 import signal
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine
@@ -30,11 +32,13 @@ from bot.contract.errors import ConfigError
 from bot.store.database import Store
 from bot.trading import journal
 from bot.trading.desk import Desk
+from bot.trading.feeds import Feeds
 from bot.trading.gateway import Gateway
 from bot.trading.reconcile import Reconciler
 
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 25
+_EMPTY_SECONDS = 0.1  # for servers that answer at once though they were asked to wait
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
 _UPDATES = [Update.MESSAGE, Update.CALLBACK_QUERY]
 
@@ -65,12 +69,14 @@ async def run(
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    os.environ.setdefault("PTB_TIMEDELTA", "true")  # python-telegram-bot: `retry_after` as it will be, no warning
     inbox = Inbox(store, clock)
     application = _application(settings)
     sender = Sender(application.bot, store, clock)
     outbox = Outbox(store, sender, gateway, clock)
     reconciler = Reconciler(store, gateway, clock, outbox.told)
     desk = Desk(store, gateway, reconciler, clock, outbox.told)
+    feeds = Feeds(store, gateway, reconciler, clock)
     services = Services(
         settings=settings,
         clock=clock,
@@ -78,6 +84,7 @@ async def run(
         vault=vault,
         gateway=gateway,
         desk=desk,
+        feeds=feeds,
         sender=sender,
         dialogs=Dialogs(clock),
         draw=outbox.draw,
@@ -89,11 +96,13 @@ async def run(
     application.add_handler(TypeHandler(Update, dispatcher.handle))
     await store.run(lambda db: _prepare(db, settings, clock.now_ms()))
 
-    await _greet(application, stop)
+    if not await _greet(application, stop):
+        return
     async with application:
         await application.start()
         loops = [
             _supervised(reconciler.run()),
+            _supervised(feeds.run()),
             _supervised(outbox.run()),
             _supervised(_poll(application, inbox, stop)),
             _supervised(_announce(application, registry)),
@@ -142,20 +151,25 @@ def _application(settings: Settings) -> Application[Any, Any, Any, Any, Any, Any
     )
 
 
-async def _greet(application: Application[Any, Any, Any, Any, Any, Any], stop: asyncio.Event) -> None:
-    """Ask Telegram who we are, as often as it takes: a bot that starts before the network comes up waits for it."""
-    for tries in range(1_000_000):
+async def _greet(application: Application[Any, Any, Any, Any, Any, Any], stop: asyncio.Event) -> bool:
+    """Ask Telegram who we are, as often as it takes: a bot that starts before the network comes up waits for it.
+
+    Returns:
+        Whether Telegram answered before the bot was told to stop.
+    """
+    for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
         try:
             await application.initialize()
         except InvalidToken as error:
             raise ConfigError("[telegram] token: Telegram refuses it. Copy it again from BotFather.") from error
         except TelegramError as error:
             log.warning("Telegram cannot be reached (%s); trying again", type(error).__name__)
-            await _pause(stop, _PAUSES[min(tries, len(_PAUSES) - 1)])
-            if stop.is_set():
-                return
+            await _pause(stop, pause)
         else:
-            return
+            return True
+        if stop.is_set():
+            break
+    return False
 
 
 async def _poll(application: Application[Any, Any, Any, Any, Any, Any], inbox: Inbox, stop: asyncio.Event) -> None:
@@ -172,6 +186,8 @@ async def _poll(application: Application[Any, Any, Any, Any, Any, Any], inbox: I
                 await application.update_queue.put(update)
             if updates:
                 offset = updates[-1].update_id + 1
+            else:
+                await _pause(stop, _EMPTY_SECONDS)
             failures = 0
         except RetryAfter as error:
             wait = error.retry_after

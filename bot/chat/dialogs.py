@@ -36,6 +36,11 @@ class Dialogs:
         found = self._waiting.pop((chat_id, user_id), None)
         return found.answer if found is not None and found.until > self._clock.monotonic() else None
 
+    def is_open(self, chat_id: int, user_id: int) -> bool:
+        """Say whether somebody waits for the person's message."""
+        found = self._waiting.get((chat_id, user_id))
+        return found is not None and found.until > self._clock.monotonic()
+
     def drop(self, chat_id: int, user_id: int) -> bool:
         """Forget the open question; say whether there was one."""
         return self._waiting.pop((chat_id, user_id), None) is not None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Awaitable
 from typing import Any
 
 from telegram import CallbackQuery, Update
-from telegram.error import BadRequest, TelegramError
+from telegram.error import TelegramError
 
 from bot.accounts import people
 from bot.chat.gate import ANYWHERE, Admitted, Refused, Role, Rule, admit, sender_id
@@ -16,8 +17,9 @@ from bot.chat.registry import Call, Handler, Registry, Services
 from bot.chat.reply import Link, Reply, say
 from bot.chat.text import Text
 from bot.contract.errors import BotError
-from bot.trading.confirm import Press
+from bot.trading import journal
 from bot.trading.desk import in_words
+from bot.trading.orders import OrderRow
 
 log = logging.getLogger(__name__)
 _DAY_SECONDS = 86_400.0
@@ -51,39 +53,39 @@ class Dispatcher:
 
     async def handle(self, update: Update, _: Any = None) -> None:
         """Handle one update to the end. Never raises."""
-        try:
-            if update.callback_query is not None:
-                await self._press(update, update.callback_query)
-            elif update.message is not None:
-                await self._message(update)
-                await self._inbox.handled(update)
-        except TelegramError as error:
-            log.warning("an answer did not reach Telegram: %s", type(error).__name__)
-        except Exception:
-            log.exception("an update was not handled")
+        if update.callback_query is not None:
+            await _logged(self._press(update, update.callback_query))
+        elif update.message is not None:
+            await _logged(self._message(update))
+            await _logged(self._inbox.handled(update))  # also when the answer got lost: it must not run again
 
     async def _message(self, update: Update) -> None:
         text = (update.message.text if update.message else None) or ""
         if not text.startswith("/"):
             await self._plain(update, text)
             return
-        word, _, args = text.partition(" ")
+        word, *rest = text.split(maxsplit=1)
         name, _, target = word[1:].partition("@")
         if target and target.lower() != (self._services.sender.bot.username or "").lower():
             return  # meant for another bot
-        if "\n" in name:
-            name, _, rest = name.partition("\n")
-            args = f"{rest} {args}".strip()
         command = self._registry.commands.get(name.lower())
+        if command is None and self._is_awaited(update):
+            await self._plain(update, text)  # a secret may begin with a slash
+            return
         who = await self._admit(update, command.rule if command else ANYWHERE)
         if who is None:
             return
-        self._services.dialogs.drop(who.chat_id, who.user_id)
+        if command is None or command.name != "cancel":  # which says whether there was a question
+            self._services.dialogs.drop(who.chat_id, who.user_id)
         if command is None:
             if who.is_private:
                 await self._send(who, say(f"There is no command /{name[:32]}. /help lists them all."))
             return
-        await self._answer(command.run, Call(self._services, who, args.strip()))
+        await self._answer(command.run, Call(self._services, who, "".join(rest).strip()))
+
+    def _is_awaited(self, update: Update) -> bool:
+        sender, chat = sender_id(update), update.effective_chat
+        return sender is not None and chat is not None and self._services.dialogs.is_open(chat.id, sender)
 
     async def _plain(self, update: Update, text: str) -> None:
         sender, chat = sender_id(update), update.effective_chat
@@ -105,36 +107,52 @@ class Dispatcher:
             await self._send(who, say("Commands begin with a slash, such as /buy BTC/USDT $50. /help lists them."))
 
     async def _press(self, update: Update, query: CallbackQuery) -> None:
+        """Answer a press once, whatever became of it, and then do what the button is for."""
+        work: tuple[Handler, Call] | None = None
+        alert = True
+        try:
+            toast, work = await self._spend(update, query)
+            alert = False
+        except BotError as error:
+            toast = str(error)
+        except Exception:
+            toast = _incident()
+        await self._toast(query, toast, alert=alert)
+        if work is not None:
+            await self._answer(*work)
+
+    async def _spend(self, update: Update, query: CallbackQuery) -> tuple[str, tuple[Handler, Call] | None]:
+        """Spend a button; return what its press is answered, and what is left to do."""
         who = await self._admit(update, ANYWHERE)
         if who is None:
-            await self._toast(query, "You may not use this button.")
-            return
-        try:
-            found = await self._services.desk.press(
-                query.data or "", user_id=who.user_id, chat_id=who.chat_id, message_id=who.message_id
-            )
-        except BotError as error:
-            await self._toast(query, str(error), alert=True)
-            return
+            return "You may not use this button.", None
+        services = self._services
+        found = await services.desk.press(
+            query.data or "", user_id=who.user_id, chat_id=who.chat_id, message_id=who.message_id
+        )
         if isinstance(found, str):
-            await self._toast(query, _TOASTS[found])
-            return
+            return _TOASTS[found], None
         press, confirmed = found
-        if confirmed is not None:
-            self._services.desk.send(confirmed)
-            await self._toast(query, f"Sending #{confirmed.id}…")
-            return
-        await self._act(update, query, who, press)
-
-    async def _act(self, update: Update, query: CallbackQuery, who: Admitted, press: Press) -> None:
-        action = self._registry.actions[press.action]
-        allowed = admit(update, action.rule, role=who.role, now_ms=self._services.clock.now_ms())
+        action = self._registry.actions.get(press.action)
+        if action is None:
+            return _TOASTS["unknown"], None  # made by another version
+        allowed = admit(update, action.rule, role=who.role, now_ms=services.clock.now_ms())
         if isinstance(allowed, Refused):
-            await self._toast(query, _refusal_text(allowed))
-            return
-        await self._toast(query, action.toast)
-        call = Call(self._services, who, payload=press.payload, order_id=press.order_id, edits=who.message_id)
-        await self._answer(action.run, call)
+            text = _refusal_text(allowed)
+            if confirmed is not None:
+                await self._withdraw(confirmed, text)
+            return text, None
+        if confirmed is not None:
+            services.desk.send(confirmed)
+            return f"Sending #{confirmed.id}…", None
+        call = Call(services, who, payload=press.payload, order_id=press.order_id, edits=who.message_id)
+        return action.toast, (action.run, call)
+
+    async def _withdraw(self, row: OrderRow, reason: str) -> None:
+        """End a confirmed order whose owner may no longer trade; nothing of it was sent."""
+        now_ms = self._services.clock.now_ms()
+        await self._services.store.run(lambda db: journal.end(db, row.id, "not_placed", reason, now_ms))
+        await self._services.draw(row.id)
 
     async def _admit(self, update: Update, rule: Rule) -> Admitted | None:
         sender = sender_id(update)
@@ -184,10 +202,7 @@ class Dispatcher:
         except TelegramError:
             raise
         except Exception:
-            reference = secrets.token_hex(3)
-            log.exception("incident %s", reference)
-            text = f"Something went wrong inside the bot. Tell the operator this number: {reference}."
-            reply, edits = say(text), None
+            reply, edits = say(_incident()), None
         if reply is not None:
             await self._send(call.who, reply, edits)
 
@@ -198,8 +213,24 @@ class Dispatcher:
         """Answer a press. Telegram forgets presses after some seconds; the card tells all the same."""
         try:
             await query.answer(text[:200], show_alert=alert)
-        except BadRequest as error:
-            log.info("a press could not be answered: %s", error.message)
+        except TelegramError as error:
+            log.info("a press could not be answered: %s", type(error).__name__)
+
+
+async def _logged(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except TelegramError as error:
+        log.warning("an answer did not reach Telegram: %s", type(error).__name__)
+    except Exception:
+        log.exception("an update was not handled")
+
+
+def _incident() -> str:
+    """Log the error that is being handled, and return what a person is told of it."""
+    reference = secrets.token_hex(3)
+    log.exception("incident %s", reference)
+    return f"Something went wrong inside the bot. Tell the operator this number: {reference}."
 
 
 def refusal(text: str, code: str) -> Reply:

@@ -92,7 +92,7 @@ def sender_id(update: Update) -> int | None:
     if user is None or user.is_bot or user.id in NOT_PEOPLE:
         return None
     if update.callback_query is not None:
-        return user.id if isinstance(update.callback_query.message, Message) else None
+        return user.id if _message(update) is not None else None
     message = update.message
     if message is None or message.sender_chat is not None:
         return None
@@ -104,5 +104,6 @@ def sender_id(update: Update) -> int | None:
 def _message(update: Update) -> Message | None:
     if update.callback_query is not None:
         message = update.callback_query.message
-        return message if isinstance(message, Message) else None
+        # The library makes a `Message` of every message, also of one that Telegram no longer shows to the bot.
+        return message if isinstance(message, Message) and message.is_accessible else None
     return update.message

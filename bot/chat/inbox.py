@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import weakref
 from collections.abc import Awaitable, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from bot.store.database import Connection, Store
 
 _KEEP_MS = 48 * 3600 * 1000
 _SECRET_COMMANDS = ("/connect",)
+_COMMAND = re.compile(r"/[A-Za-z0-9_]{1,32}(@\w+)?(\s|$)")
+"""Not everything behind a slash is one: a secret in base64 may begin with it."""
 
 
 class Inbox:
@@ -61,7 +64,7 @@ def _is_new(db: Connection, update: Update, now_ms: int) -> bool:
     message = update.message
     assert message is not None
     text = message.text or ""
-    keep = text.startswith("/") and not text.lower().startswith(_SECRET_COMMANDS)
+    keep = _COMMAND.match(text) and not text.lower().startswith(_SECRET_COMMANDS)
     row = (message.chat_id, message.message_id, update.to_json() if keep else None, now_ms)
     return db.execute("INSERT OR IGNORE INTO inbox VALUES (?, ?, ?, ?)", row).rowcount == 1
 

@@ -13,6 +13,7 @@ from bot.clock import Clock
 from bot.store.database import Connection, Store
 from bot.trading import journal
 from bot.trading.gateway import Gateway
+from bot.trading.orders import OrderRow
 
 log = logging.getLogger(__name__)
 _BACKOFF_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
@@ -62,13 +63,20 @@ class Outbox:
         waiting = await self._store.run(
             lambda db: [row["order_id"] for row in db.execute("SELECT DISTINCT order_id FROM outbox").fetchall()]
         )
+        for gone in self._failures.keys() - set(waiting):  # its owner blocked the bot, or another order has its card
+            del self._failures[gone]
+            self._not_before.pop(gone, None)
         now = self._clock.monotonic()
         due = [order_id for order_id in waiting if self._not_before.get(order_id, 0.0) <= now]
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def one(order_id: int) -> None:
             async with gate:
-                await self.draw(order_id)
+                try:
+                    await self.draw(order_id)
+                except Exception:
+                    log.exception("order #%s: its card could not be drawn", order_id)
+                    self._postpone(order_id)
 
         await asyncio.gather(*(one(order_id) for order_id in due))
         return len(due) < len(waiting) or bool(self._failures)
@@ -81,24 +89,27 @@ class Outbox:
                 await self._draw(order_id)
             except RetryAfter as error:
                 wait = error.retry_after
-                seconds = wait if isinstance(wait, int) else wait.total_seconds()
-                self._not_before[order_id] = self._clock.monotonic() + seconds
-                self._failures[order_id] = self._failures.get(order_id, 0) + 1
+                self._postpone(order_id, wait if isinstance(wait, int) else wait.total_seconds())
             except Forbidden:
                 log.warning("order #%s: its owner blocked the bot; the card is not drawn", order_id)
                 await self._store.run(lambda db: db.execute("DELETE FROM outbox WHERE order_id=?", (order_id,)))
             except TelegramError as error:
-                tries = self._failures[order_id] = self._failures.get(order_id, 0) + 1
-                wait_seconds = _BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS)) - 1]
-                self._not_before[order_id] = self._clock.monotonic() + wait_seconds
+                self._postpone(order_id)
                 level = logging.ERROR if isinstance(error, BadRequest) else logging.WARNING
                 log.log(level, "order #%s: its card could not be drawn: %s", order_id, type(error).__name__)
             else:
                 self._not_before.pop(order_id, None)
                 self._failures.pop(order_id, None)
 
+    def _postpone(self, order_id: int, seconds: float | None = None) -> None:
+        tries = self._failures[order_id] = self._failures.get(order_id, 0) + 1
+        if seconds is None:
+            seconds = _BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS)) - 1]
+        self._not_before[order_id] = self._clock.monotonic() + seconds
+        self._wake.set()
+
     async def _draw(self, order_id: int) -> None:
-        def read(db: Connection) -> tuple[int, journal.OrderRow, str] | None:
+        def read(db: Connection) -> tuple[int, OrderRow, str] | None:
             newest = db.execute("SELECT max(id) AS id FROM outbox WHERE order_id=?", (order_id,)).fetchone()["id"]
             if newest is None:
                 return None

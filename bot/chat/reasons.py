@@ -41,6 +41,7 @@ REASONS: dict[str, str] = {
     "TOO_LATE": "The order was not out within 15 seconds of Confirm, so it was not sent.",
     "TOO_LONG": "That is longer than any order.",
     "UNKNOWN_PAIR": "The exchange does not list this pair.",
+    "UNSENDABLE": "The request could not be put on the wire. Nothing was sent.",
     "UNREACHABLE": "No connection to the exchange. Nothing was sent.",
     "UNSUPPORTED": "This exchange cannot do that kind of order.",
 }

@@ -17,6 +17,7 @@ from bot.config import Settings
 from bot.contract.errors import UserError
 from bot.store.database import Store
 from bot.trading.desk import Desk
+from bot.trading.feeds import Feeds
 from bot.trading.gateway import Gateway
 
 Topic: TypeAlias = Literal["Start", "Trade", "Look", "Accounts", "Bot"]
@@ -32,6 +33,7 @@ class Services:
     vault: Vault
     gateway: Gateway
     desk: Desk
+    feeds: Feeds
     sender: Sender
     dialogs: Dialogs
     draw: Callable[[int], Awaitable[None]]

@@ -8,7 +8,7 @@ from bot.chat.numbers import format_amount, format_money, format_percent, format
 from bot.chat.reply import Key, Reply
 from bot.chat.text import Text
 from bot.trading.confirm import Button
-from bot.trading.journal import OrderRow
+from bot.trading.orders import OrderRow
 
 _HEADS = {
     "proposed": "",

@@ -15,6 +15,8 @@ from bot.store.database import Store
 from bot.trading import confirm
 from bot.trading.confirm import Button
 
+_GONE = ("not found", "can't be edited", "message_id_invalid")
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -71,7 +73,7 @@ class Sender:
             user_id: The only person whose presses count.
             message_id: The message to edit, or `None`. One that is gone is sent anew.
         """
-        text = _without_secrets(reply.text.fitting())
+        text = _without_secrets(reply.text).fitting()  # the mark may be longer than the secret
         data, markup = await self._keyboard(reply, chat_id, user_id, message_id)
         if message_id is not None:
             try:
@@ -82,7 +84,7 @@ class Sender:
             except BadRequest as error:
                 if "not modified" in error.message:
                     return message_id
-                if "not found" not in error.message and "can't be edited" not in error.message:
+                if not any(each in error.message.lower() for each in _GONE):
                     raise
                 data, markup = await self._keyboard(reply, chat_id, user_id, None)
         message = await self.bot.send_message(chat_id, text.text, entities=text.entities, reply_markup=markup)

@@ -63,8 +63,9 @@ class Text:
     def fitting(self) -> Text:
         """Return the text without the blank end, cut to what Telegram takes."""
         text = self.text.rstrip()
-        if len(text) > LONGEST:
-            text = text[: LONGEST - 2].rstrip() + " …"
+        if _units(text) > LONGEST:
+            start = text.encode("utf-16-le", "surrogatepass")[: 2 * (LONGEST - 2)]
+            text = start.decode("utf-16-le", "ignore").rstrip() + " …"  # half an emoji is left out
         most = _units(text)
         kept = [
             MessageEntity(entity.type, entity.offset, min(entity.length, most - entity.offset))

@@ -9,10 +9,12 @@ from bot.clock import Clock, SystemClock
 from bot.config import ExchangeSettings, Settings
 from bot.contract.models import Market, OrderBook
 from bot.exchanges import registry
+from bot.exchanges.http import HttpWire
 from bot.exchanges.paper.plugin import PaperPlugin
 from bot.exchanges.paper.wire import PaperWire
 from bot.exchanges.registry import Catalog, Plugin, Registered
-from bot.exchanges.transport import HttpWire, Transport
+from bot.exchanges.streams import Sockets
+from bot.exchanges.transport import Transport
 from bot.redact import redactor
 from bot.store.database import Store
 from bot.trading import journal
@@ -66,7 +68,7 @@ def open_instance(
     for registered in catalog.exchanges.values():
         section = settings.exchanges.get(registered.info.id, ExchangeSettings())
         if section.enabled:
-            exchanges[registered.info.id] = Exchange(registered, _transport(registered, section, clock))
+            exchanges[registered.info.id] = _exchange(registered, section, clock)
             add_paper(gateway, exchanges, registered, store, clock)
     return Instance(settings, clock, store, vault, catalog, gateway)
 
@@ -88,10 +90,13 @@ def add_paper(gateway: Gateway, exchanges: dict[str, Exchange], real: Registered
     exchanges[exchange_id] = Exchange(registered, Transport(registered.info, registered.hook, wire, clock))
 
 
-def _transport(registered: Registered, section: ExchangeSettings, clock: Clock) -> Transport:
+def _exchange(registered: Registered, section: ExchangeSettings, clock: Clock) -> Exchange:
     origins = {
         name: (section.stream_url if origin.startswith("ws") else section.base_url) or origin
         for name, origin in registered.info.hosts.items()
     }
     wire = HttpWire(registered.info.title, origins, local_address=section.local_address, proxy=section.proxy)
-    return Transport(registered.info, registered.hook, wire, clock)
+    # Whoever gives the exchange another address means none of what is said to reach the real one.
+    is_streamed = section.stream_url is not None or section.base_url is None
+    sockets = Sockets(origins, local_address=section.local_address, proxy=section.proxy) if is_streamed else None
+    return Exchange(registered, Transport(registered.info, registered.hook, wire, clock), sockets)

@@ -312,6 +312,8 @@ class ExchangeInfo:
         capabilities: What can be done.
         errors: The error table, for the documentation and `/why`.
         timestamp_unit: What `TIMESTAMP` and the third argument of `sign` count.
+        nonce: `rising` where a signed request must not arrive after one of the same account with a later timestamp:
+            the core then sends them one at a time.
         docs_url: The exchange's API documentation.
         key_help: Steps to create a key, shown by `/connect`.
         experimental: A sentence shown wherever a user meets the exchange, or empty.
@@ -328,6 +330,7 @@ class ExchangeInfo:
     capabilities: Capabilities = field(default_factory=Capabilities)
     errors: Mapping[str, ErrorRow] = field(default_factory=dict)
     timestamp_unit: Literal["ms", "s"] = "ms"
+    nonce: Literal["window", "rising"] = "window"
     docs_url: str = ""
     key_help: tuple[str, ...] = ()
     experimental: str = ""

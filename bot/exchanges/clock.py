@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from bot.clock import Clock
 
 _STALE_SECONDS = 600
 _JUMP_MS = 2_000
-_MOST_AHEAD_MS = 500
+_MOST_AHEAD_MS = {"window": 500, "rising": 1_500}
 
 
 class ExchangeClock:
@@ -17,8 +19,9 @@ class ExchangeClock:
     machine, a stepped clock).
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, nonce: Literal["window", "rising"] = "window") -> None:
         self._clock = clock
+        self._most_ahead_ms = _MOST_AHEAD_MS[nonce]
         self.offset_ms: int | None = None
         self._last = 0
         self._anchor: tuple[int, float] | None = None
@@ -30,10 +33,11 @@ class ExchangeClock:
     def timestamp(self) -> int:
         """Return the exchange's time for a signature: later than every one returned before.
 
-        Unless the time went back by more than half a second: to stay ahead of that would be refused as the future.
+        Unless the time went back by more than half a second (more where the exchange insists on rising timestamps):
+        to stay ahead of that would be refused as the future.
         """
         now = self.now_ms()
-        self._last = self._last + 1 if 0 <= self._last - now <= _MOST_AHEAD_MS else now
+        self._last = self._last + 1 if 0 <= self._last - now <= self._most_ahead_ms else now
         return self._last
 
     def is_stale(self) -> bool:

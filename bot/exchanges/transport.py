@@ -1,4 +1,4 @@
-"""Driving a plugin's flows: limit, stamp, sign, send, map. The only importer of httpx in the core."""
+"""Driving a plugin's flows: limit, stamp, sign, send, map."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn, Protocol, TypeVar
 
-import httpx
 import stamina
 
 from bot.clock import Clock
@@ -20,7 +20,6 @@ from bot.contract.errors import (
     BotError,
     ClockSkew,
     ExchangeError,
-    NotSent,
     OutcomeUnknown,
     PluginError,
     RateLimited,
@@ -38,7 +37,6 @@ _MOST_REQUESTS = 20
 _LARGEST_BODY = 64 * 1024
 _READ_SECONDS = 10.0
 _PLACE_SECONDS = 15.0
-_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,87 +73,6 @@ class Wire(Protocol):
         ...
 
 
-class HttpWire:
-    """HTTP/1.1 through httpx: no redirects, no retries, no cookies, no proxies from the environment.
-
-    Orders travel on connections of their own that are never reused: a kept connection may die exactly while an order
-    is being written, and then nobody can tell whether it arrived.
-
-    Args:
-        title: The exchange, for error texts.
-        origins: Host name to origin, such as `{"api": "https://api.acme.example"}`.
-        local_address: Source address, or `None` for the system's choice.
-        proxy: Proxy URL, or `None`.
-        transport: Replaces the network in tests.
-    """
-
-    def __init__(
-        self,
-        title: str,
-        origins: Mapping[str, str],
-        *,
-        local_address: str | None = None,
-        proxy: str | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self._title = title
-        self._origins = {name: httpx.URL(origin) for name, origin in origins.items()}
-        context = httpx.create_ssl_context()
-
-        def client(keepalive: int) -> httpx.AsyncClient:
-            limits = httpx.Limits(max_connections=20, max_keepalive_connections=keepalive)
-            own = transport or httpx.AsyncHTTPTransport(
-                verify=context, limits=limits, local_address=local_address, proxy=proxy
-            )
-            return httpx.AsyncClient(transport=own, trust_env=False, follow_redirects=False)
-
-        self._reads, self._orders = client(keepalive=10), client(keepalive=0)
-
-    async def send(self, request: Request, *, timeout_seconds: float) -> Response:
-        """Send it, once. See `Wire`."""
-        client = self._orders if request.places else self._reads
-        message = self._message(request, timeout_seconds)
-        try:
-            async with asyncio.timeout(2 * timeout_seconds):  # httpx counts each byte's wait anew
-                reply = await client.send(message)
-        except _NEVER_LEFT as error:
-            raise NotSent(
-                f"{self._title} cannot be reached",
-                code="UNREACHABLE",
-                remedy="Nothing was sent. Try again in a moment.",
-                detail=type(error).__name__,
-                transient=True,
-            ) from error
-        except Exception as error:
-            text = f"{self._title} did not answer"
-            raise OutcomeUnknown(text, code="NO_ANSWER", detail=type(error).__name__, transient=True) from error
-        return Response(
-            reply.status_code, {name.lower(): value for name, value in reply.headers.items()}, reply.content
-        )
-
-    async def close(self) -> None:
-        """Let go of every connection."""
-        await self._reads.aclose()
-        await self._orders.aclose()
-
-    def _message(self, request: Request, timeout_seconds: float) -> httpx.Request:
-        target = request.target.encode()
-        try:
-            url = self._origins[request.host].copy_with(raw_path=target)
-            if url.raw_path != target:
-                raise ValueError("httpx would send another target than the one that was signed")
-            return httpx.Request(
-                request.method,
-                url,
-                headers={"accept": "application/json", "user-agent": "tradewire", **request.headers},
-                content=request.body,
-                extensions={"timeout": httpx.Timeout(timeout_seconds).as_dict()},
-            )
-        except (ValueError, httpx.InvalidURL) as error:
-            text = f"the {self._title} plugin made a request that cannot be sent as it was signed"
-            raise NotSent(text, code="UNSENDABLE", detail=type(error).__name__) from error
-
-
 @dataclass(slots=True)
 class _Call:
     """What one run gives to each of its requests, and what became of them."""
@@ -181,13 +98,14 @@ class Transport:
 
     def __init__(self, info: ExchangeInfo, hook: Any, wire: Wire, clock: Clock) -> None:
         self.info = info
-        self.clock = ExchangeClock(clock)
+        self.clock = ExchangeClock(clock, info.nonce)
         self.limiter = Limiter(info.title, info.limits, clock)
         self.last_error = ""
         self._hook = hook
         self._wire = wire
         self._own_clock = clock
         self._measuring = asyncio.Lock()
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._paths = re.compile("|".join(re.escape(path).replace(r"\*", r"[^/?#\s]+") for path in info.paths))
 
     async def run(
@@ -214,6 +132,19 @@ class Transport:
             PluginError: The plugin broke the contract, and nothing was placed.
         """
         return await self._drive(flow, _Call(account_id, credentials, before_send, urgent))
+
+    async def signed(self, request: Request, *, account_id: int, credentials: OpenCredentials) -> Request:
+        """Return the login of a socket, checked, stamped and signed as if it were to be sent.
+
+        Raises:
+            PluginError: The plugin broke the contract.
+            NotSent: The exchange ordered a pause.
+        """
+        call = _Call(account_id, credentials, None, urgent=True)
+        self._check(request, call, sent=1, placed=False)
+        async with self._turn(request, call):
+            _, signed, _ = await self._prepare(request, call)
+        return signed
 
     async def measure_clock(self) -> None:
         """Ask the exchange for its time, where it tells. A failure leaves the offset as it was."""
@@ -305,7 +236,8 @@ class Transport:
                 return await self._attempt(request, call)
         raise AssertionError("unreachable: the last attempt raises")
 
-    async def _attempt(self, request: Request, call: _Call) -> Response:
+    async def _prepare(self, request: Request, call: _Call) -> tuple[Request, Request, int]:
+        """Once the limits let it through, return the request stamped, and signed, and the time in its signature."""
         if request.auth != "none":
             async with self._measuring:  # one measurement serves all who wait for it
                 if self.clock.is_stale():
@@ -315,7 +247,20 @@ class Transport:
         timestamp = self.clock.timestamp()
         stamp = timestamp if self.info.timestamp_unit == "ms" else timestamp // 1000
         request = request.stamped(stamp)
-        signed = request if keys is None else self._signed(request, keys, stamp)
+        return request, request if keys is None else self._signed(request, keys, stamp), timestamp
+
+    def _turn(self, request: Request, call: _Call) -> AbstractAsyncContextManager[object]:
+        """Return what to hold while `request` is signed and answered: requests of one account may have to queue."""
+        if self.info.nonce == "window" or request.auth == "none":
+            return nullcontext()
+        return self._turns[call.account_id]
+
+    async def _attempt(self, request: Request, call: _Call) -> Response:
+        async with self._turn(request, call):
+            return await self._exchange(request, call)
+
+    async def _exchange(self, request: Request, call: _Call) -> Response:
+        request, signed, timestamp = await self._prepare(request, call)
         if call.before_send is not None and request.places:
             await call.before_send(self._departure(signed, timestamp))
         self.limiter.check_pause()
@@ -357,6 +302,8 @@ class Transport:
     def _mapped(self, request: Request, response: Response) -> ExchangeError | None:
         try:
             error = self._hook.map_error(request=request, response=response)
+        except OutcomeUnknown as doubt:  # `Response.json` raises it, and says better what is wrong
+            return doubt
         except (Exception, SystemExit) as crash:
             log.error("%s: map_error failed", self.info.id, exc_info=crash)
             return OutcomeUnknown(f"{self.info.title}'s reply could not be understood", status=response.status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -54,14 +55,19 @@ class Store:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
-        self._lock = threading.Lock()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._connection.row_factory = sqlite3.Row
+        path.chmod(0o600)
         try:
-            self._prepare()
+            _inspect(path)
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection.row_factory = sqlite3.Row
+            self._lock = threading.Lock()
+            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+            try:
+                self._prepare()
+            except BaseException:
+                self.close()
+                raise
         except sqlite3.DatabaseError as error:
-            self.close()
             raise StoreError(
                 f"The database {path} cannot be used: {error}. Nothing was changed. Restore a backup, or move the "
                 "file away to begin with an empty one."
@@ -73,9 +79,6 @@ class Store:
             actual = self._connection.execute(f"PRAGMA {name}").fetchone()[0]
             if actual != value:
                 raise StoreError(f"The database {self.path} refuses {name}={value} (it says {actual}).")
-        check = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if check != "ok":
-            raise sqlite3.DatabaseError(check)
         database = Database(self._connection)
         if migrations.pending(database):
             if migrations.applied(database):
@@ -114,6 +117,36 @@ class Store:
         """Finish what was begun and close the file. Harmless when called twice."""
         self._thread.shutdown(wait=True)
         self._connection.close()
+
+
+def _inspect(path: Path) -> None:
+    """Look at a database without changing a byte of it.
+
+    Opened for writing, even a damaged file is changed: by the switch to WAL, or by working in the log of a crash.
+    """
+    if path.stat().st_size == 0:
+        return
+    # Only a connection that may write can undo what a crash left in a rollback journal.
+    mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)) as connection:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type='table'")}
+        if not names:
+            return
+        if migrations.migrations_table not in names:
+            raise StoreError(f"{path} is a database that was not made by tradewire. Set another path.")
+        done = f"SELECT name FROM {migrations.migrations_table} WHERE migration_set=?"  # noqa: S608  # our own name
+        applied = {name for (name,) in connection.execute(done, (migrations.name,))}
+    database = Database(memory=True)
+    known = {each.name for each in migrations.pending(database)}
+    database.close()
+    if unknown := sorted(applied - known):
+        raise StoreError(
+            f"The database {path} was used by a newer version of tradewire ({', '.join(unknown)}). Install that "
+            "version again, or restore a backup from before it."
+        )
 
 
 class DirectoryLock:

@@ -78,7 +78,10 @@ _FIRST = (
     """CREATE TRIGGER orders_law BEFORE UPDATE OF state ON orders
         WHEN OLD.state <> NEW.state AND NOT EXISTS (SELECT 1 FROM law WHERE a = OLD.state AND b = NEW.state)
         BEGIN SELECT RAISE(ABORT, 'illegal transition'); END""",
-    """CREATE TRIGGER orders_frozen BEFORE UPDATE OF params, params_hash, account_id, user_id ON orders
+    """CREATE TRIGGER orders_frozen BEFORE UPDATE OF params, params_hash, account_id, user_id, exchange, symbol, side,
+        intent ON orders
+        BEGIN SELECT RAISE(ABORT, 'an order is frozen'); END""",
+    """CREATE TRIGGER orders_named BEFORE UPDATE OF client_order_id ON orders WHEN OLD.client_order_id IS NOT NULL
         BEGIN SELECT RAISE(ABORT, 'an order is frozen'); END""",
     """CREATE TABLE events(
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -164,6 +164,9 @@ class Ledger:
         pairs: The markets.
         clock: Returns UTC milliseconds.
         first_id: Where order and trade ids start.
+
+    Attributes:
+        watchers: Called with each order or plan that is new or has changed, and with each market whose book was set.
     """
 
     def __init__(self, pairs: Iterable[Pair], clock: Callable[[], int], *, first_id: int = 1001) -> None:
@@ -172,6 +175,7 @@ class Ledger:
         self.orders: list[Order] = []
         self.plans: list[Plan] = []
         self.executions: list[Execution] = []
+        self.watchers: list[Callable[[Order | Plan | Pair], None]] = []
         self._last_id = first_id - 1
 
     def set_price(self, symbol: str, bid: Money, ask: Money, *, depth: Money = DEEP) -> None:
@@ -201,6 +205,7 @@ class Ledger:
             reached = pair.last >= plan.trigger if plan.is_rising else pair.last <= plan.trigger
             if plan.status == "open" and plan.pair is pair and reached:
                 self._trigger(plan)
+        self._tell(pair)
 
     def place(
         self,
@@ -255,6 +260,7 @@ class Ledger:
         account.free[order.pays] -= order.reserved
         account.locked[order.pays] += order.reserved
         self.orders.append(order)
+        self._tell(order)
         available = sum((depth for level, depth in self._levels(order) if order.accepts(level)), ZERO)
         if post_only and available:
             self._finish(order, "canceled", "post_only")
@@ -299,6 +305,7 @@ class Ledger:
             updated_ms=now,
         )
         self.plans.append(plan)
+        self._tell(plan)
         return plan
 
     def cancel(self, order: Order) -> None:
@@ -310,6 +317,7 @@ class Ledger:
         """Cancel a plan that waits."""
         if plan.status == "open":
             plan.status, plan.updated_ms = "canceled", self.clock()
+            self._tell(plan)
 
     def fill(self, order: Order, quantity: Money, price: Money | None = None) -> None:
         """Fill `quantity` of a resting order as maker, at its own price unless `price` is given."""
@@ -318,6 +326,10 @@ class Ledger:
         if order.status != "open" or not ZERO < wanted <= order.quantity - order.filled or not order.accepts(at):
             raise ValueError(f"order {order.id} cannot fill {quantity} at {at}: it is {order.status}")
         self._execute(order, wanted, at, is_maker=True)
+
+    def _tell(self, changed: Order | Plan | Pair) -> None:
+        for watcher in self.watchers:
+            watcher(changed)
 
     def _new_id(self) -> str:
         self._last_id += 1
@@ -363,6 +375,7 @@ class Ledger:
                 created_ms=order.updated_ms,
             )
         )
+        self._tell(order)
         if order.filled == order.quantity or order.value == order.budget:
             self._finish(order, "filled")
 
@@ -371,6 +384,7 @@ class Ledger:
         order.account.free[order.pays] += order.reserved
         order.reserved = ZERO
         order.status, order.reason, order.updated_ms = status, reason, self.clock()
+        self._tell(order)
 
     def _trigger(self, plan: Plan) -> None:
         pair, plan.updated_ms = plan.pair, self.clock()
@@ -389,3 +403,4 @@ class Ledger:
             plan.status = "failed"
         else:
             plan.status = "triggered"
+        self._tell(plan)

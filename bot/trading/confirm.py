@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 from bot.store.database import Connection
 
 PREFIX = "c1:"
+_GRACE_MS = 10_000
 _KEEP_MS = 48 * 3600 * 1000
 
 Refusal: TypeAlias = Literal["unknown", "not yours", "used", "expired"]
@@ -58,9 +59,16 @@ class Press:
 def mint(
     db: Connection, buttons: Iterable[Button], *, user_id: int, chat_id: int, message_id: int | None, now_ms: int
 ) -> list[str]:
-    """Store `buttons` and return their callback data. With a message id, the message's earlier buttons die."""
+    """Store `buttons` and return their callback data. With a message id, the message's earlier buttons die.
+
+    Except for those that may as well be pressed twice: a thumb may already be on its way when a card is drawn anew.
+    """
     if message_id is not None:
-        db.execute("UPDATE buttons SET expires_ms=0 WHERE chat_id=? AND message_id=?", (chat_id, message_id))
+        db.execute(
+            "UPDATE buttons SET expires_ms=CASE WHEN action IN ('cancel', 'refresh') THEN min(expires_ms, ?) ELSE 0 END"
+            " WHERE chat_id=? AND message_id=?",
+            (now_ms + _GRACE_MS, chat_id, message_id),
+        )
     db.execute("DELETE FROM buttons WHERE expires_ms<? AND expires_ms>0", (now_ms - _KEEP_MS,))
     result = []
     for button in buttons:

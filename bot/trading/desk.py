@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
 from decimal import Decimal
 
-from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.clock import Clock
 from bot.contract.errors import BotError, ExchangeError, NotSent, OrderNotFound, OutcomeUnknown, Rejected, UserError
@@ -15,12 +15,13 @@ from bot.contract.models import Balance, Market, OrderBook, Ticker
 from bot.exchanges.transport import Departure
 from bot.store.database import Connection, Store
 from bot.trading import confirm, journal
+from bot.trading.amounts import format_price
 from bot.trading.confirm import Press, Refusal
 from bot.trading.draft import draft
 from bot.trading.gateway import Gateway
 from bot.trading.intent import Fixed, Intent
-from bot.trading.journal import OrderRow
-from bot.trading.law import State
+from bot.trading.law import LIVE, State
+from bot.trading.orders import OrderRow
 from bot.trading.reconcile import Reconciler
 
 log = logging.getLogger(__name__)
@@ -142,10 +143,14 @@ class Desk:
         Raises:
             UserError: The order is not this user's, or not open.
         """
-        row = await self._store.run(lambda db: journal.get_own(db, order_id, user_id))
-        if row.state not in ("open", "partially_filled"):
-            raise UserError(f"Order #{order_id} is {row.state.replace('_', ' ')}; there is nothing to cancel.")
-        row = await self._store.run(lambda db: journal.request_cancel(db, order_id, self._clock.now_ms()))
+
+        def work(db: Connection) -> OrderRow:
+            row = journal.get_own(db, order_id, user_id)
+            if row.state not in LIVE:
+                raise UserError(f"Order #{order_id} is {row.state.replace('_', ' ')}; there is nothing to cancel.")
+            return journal.request_cancel(db, order_id, self._clock.now_ms())
+
+        row = await self._store.run(work)
         self._told()
         self._start(self._cancel(row))
         return row
@@ -170,7 +175,12 @@ class Desk:
     def _start(self, work: asyncio._CoroutineLike[None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("the outcome of a request could not be stored; the order is looked for", exc_info=error)
 
     async def _facts(
         self, account: AccountRow, market: Market, intent: Intent
@@ -194,29 +204,36 @@ class Desk:
 
     async def _place(self, row: OrderRow) -> None:
         began = self._clock.monotonic()
+        is_sending = False
 
         async def before_send(departure: Departure) -> None:
-            await self._store.run(
-                lambda db: journal.begin_sending(
-                    db,
-                    row.id,
-                    request_hash=departure.request_hash,
-                    window_ends_ms=departure.window_ends_ms,
-                    now_ms=self._clock.now_ms(),
+            nonlocal is_sending
+            try:
+                await self._store.run(
+                    lambda db: journal.begin_sending(
+                        db,
+                        row.id,
+                        request_hash=departure.request_hash,
+                        window_ends_ms=departure.window_ends_ms,
+                        now_ms=self._clock.now_ms(),
+                    )
                 )
-            )
+            except sqlite3.Error as error:
+                raise NotSent("The order could not be stored, so it was not sent") from error
+            is_sending = True
             self._told()
 
         try:
-            account = await self._store.run(lambda db: people.known_account(db, row.account_id))
+            account = await self._store.run(lambda db: journal.account_of(db, row))
             if await self._has_drifted(account, row):
                 return
             ack = await self._gateway.place(account, row.order, before_send)
             await self._store.run(lambda db: journal.accept(db, row.id, ack.exchange_order_id, self._clock.now_ms()))
         except Exception as error:
-            await self._conclude(row, error)
-        self._told()
-        self._reconciler.watch(row.id)
+            await self._conclude(row, error, is_sending=is_sending)
+        finally:
+            self._told()
+            self._reconciler.watch(row.id)
         after = await self._store.run(lambda db: journal.get(db, row.id))
         log.info(
             "order %s %s %s -> %s in %.0f ms",
@@ -229,20 +246,25 @@ class Desk:
 
     async def _has_drifted(self, account: AccountRow, row: OrderRow) -> bool:
         order = row.order
-        if order.type != "market" or order.reference_price is None:
+        shown = Decimal(row.params.get("best_price") or 0)
+        if not shown:
             return False
         ticker = await self._gateway.ticker(row.exchange, order.market)
         price = (ticker.ask if order.side == "buy" else ticker.bid) or ticker.last
-        if abs(price / order.reference_price - 1) <= DRIFT_TOLERANCE:
+        if abs(price / shown - 1) <= DRIFT_TOLERANCE:
             return False
-        reason = f"The price moved from {order.reference_price:f} to {price:f}. Nothing was sent."
+        step = order.market.price_step
+        reason = f"The price moved from {format_price(shown, step)} to {format_price(price, step)}. Nothing was sent."
         await self._store.run(lambda db: journal.end(db, row.id, "not_placed", reason, self._clock.now_ms()))
         intent = Intent.from_json(row.intent)
         await self.propose(account, intent, chat_id=row.chat_id, message_id=row.message_id)
         return True
 
-    async def _conclude(self, row: OrderRow, error: Exception) -> None:
-        """Give an order whose placing failed its state: what the failure proves, and not more."""
+    async def _conclude(self, row: OrderRow, error: Exception, *, is_sending: bool) -> None:
+        """Give an order whose placing failed its state: what the failure proves, and not more.
+
+        Without `is_sending` this attempt never reached the wire; it says nothing about an order that did.
+        """
         if not isinstance(error, BotError):
             log.error("order #%s: placing failed", row.id, exc_info=error)
         text = in_words(error)
@@ -253,7 +275,7 @@ class Desk:
             state: State
             if current.state == "confirmed":
                 state = "not_placed"  # `sending` was never committed, so not one byte left
-            elif current.state != "sending":
+            elif current.state != "sending" or not is_sending:
                 return
             elif isinstance(error, NotSent):
                 state = "not_placed"
@@ -267,7 +289,7 @@ class Desk:
 
     async def _cancel(self, row: OrderRow) -> None:
         try:
-            account = await self._store.run(lambda db: people.known_account(db, row.account_id))
+            account = await self._store.run(lambda db: journal.account_of(db, row))
             await self._gateway.cancel_order(account, row.order, row.exchange_order_id)
         except (OrderNotFound, OutcomeUnknown):
             pass  # the exchange's report of the order will tell
@@ -276,8 +298,9 @@ class Desk:
                 log.error("order #%s: canceling failed", row.id, exc_info=error)
             reason = f"Not canceled. {in_words(error)}"
             await self._store.run(lambda db: journal.refuse_cancel(db, row.id, reason, self._clock.now_ms()))
-        self._told()
-        self._reconciler.watch(row.id)
+        finally:
+            self._told()
+            self._reconciler.watch(row.id)
 
 
 def in_words(error: Exception) -> str:

@@ -334,9 +334,13 @@ def _walk(levels: Levels, size: Base | Quote, case: _Case) -> tuple[Decimal, Dec
 def _check_minimum(size: Base | Quote, quantity: Decimal, notional: Decimal, case: _Case) -> None:
     market, title = case.market, case.title
     least, most = max(market.min_quantity, market.quantity_step), market.max_quantity
+    too_few = UserError(
+        f"{title} needs at least {format_amount(least)} {market.base} for {market.symbol}; yours, rounded down, is "
+        f"{format_amount(round_down(quantity, market.quantity_step))}.",
+        code="MIN_QUANTITY",
+    )
     if isinstance(size, Base) and quantity < least:
-        text = f"{title} needs at least {format_amount(least)} {market.base} for {market.symbol};"
-        raise UserError(f"{text} yours, rounded down, is {format_amount(quantity)}.", code="MIN_QUANTITY")
+        raise too_few
     if most is not None and quantity > most:
         text = f"{title} takes at most {format_amount(most)} {market.base} for {market.symbol};"
         raise UserError(f"{text} yours is {format_amount(_shortened(quantity))}.", code="MAX_QUANTITY")
@@ -348,6 +352,8 @@ def _check_minimum(size: Base | Quote, quantity: Decimal, notional: Decimal, cas
     if notional < least:
         text = f"{title} needs at least {format_amount(least)} {market.quote} for {market.symbol};"
         raise UserError(f"{text} yours is {format_money(notional)}.", code="MIN_NOTIONAL")
+    if quantity < market.min_quantity:
+        raise too_few
 
 
 def _crosses(price: Decimal | None, case: _Case) -> bool:

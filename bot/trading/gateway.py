@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.accounts.vault import Vault
 from bot.clock import Clock
-from bot.contract.errors import ExchangeError, NotSent, UserError, WrongAccountMode
+from bot.contract.errors import BotError, ExchangeError, NotSent, UserError, WrongAccountMode
 from bot.contract.models import (
     Account,
     Balance,
@@ -25,9 +26,11 @@ from bot.contract.models import (
     OrderReport,
     Ticker,
 )
+from bot.contract.streams import Stream
 from bot.contract.wire import Credentials, Flow
 from bot.exchanges.registry import Registered
-from bot.exchanges.transport import BeforeSend, Transport
+from bot.exchanges.streams import Sockets
+from bot.exchanges.transport import BeforeSend, OpenCredentials, Transport
 from bot.store.database import Store
 from bot.trading.symbols import Symbols
 
@@ -38,10 +41,11 @@ _MARKETS_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """An exchange in use: what it is and the way to it."""
+    """An exchange in use: what it is and the way to it. Without `sockets` nothing is streamed."""
 
     registered: Registered
     transport: Transport
+    sockets: Sockets | None = None
 
     @property
     def info(self) -> ExchangeInfo:
@@ -154,7 +158,8 @@ class Gateway:
         try:
             ack: OrderAck = await self._private(account, "place_order", before_send=before_send, order=order)
         except WrongAccountMode:
-            await self.detect(account)
+            with contextlib.suppress(BotError):  # the refusal is the answer, whether or not the detection works
+                await self.detect(account)
             raise
         return ack
 
@@ -188,6 +193,24 @@ class Gateway:
             account, "cancel_order", urgent=True, required=True, order=order, exchange_order_id=exchange_order_id
         )
 
+    async def public_stream(self, exchange_id: str, markets: Sequence[Market]) -> Sequence[Stream]:
+        """Return the sockets that tell the prices of `markets`; empty where the exchange has none."""
+        exchange = self.named(exchange_id)
+        flow = exchange.registered.hook.public_stream(markets=markets)
+        return [] if flow is None else await exchange.transport.run(flow)
+
+    async def private_stream(self, account: AccountRow) -> Sequence[Stream]:
+        """Return the sockets that tell of the account's orders; empty where the exchange has none."""
+        return await self._private(account, "private_stream") or []
+
+    def credentials(self, account_id: int) -> OpenCredentials:
+        """Return what opens an account's keys for one signature."""
+
+        async def opened() -> Credentials:
+            return await self._store.run(lambda db: self._vault.open_in(db, account_id))
+
+        return opened
+
     async def close(self) -> None:
         """Let go of every connection."""
         for exchange in self.exchanges.values():
@@ -208,9 +231,6 @@ class Gateway:
         if not account.facts and not account.paper and not detecting and "detect" in exchange.registered.hooks:
             account = await self.detect(account)
 
-        async def credentials() -> Credentials:
-            return await self._store.run(lambda db: self._vault.open_in(db, account.id))
-
         def flow(seen: Account) -> Flow[Any] | None:
             result: Flow[Any] | None = getattr(exchange.registered.hook, hook)(account=seen, **arguments)
             return result
@@ -222,7 +242,11 @@ class Gateway:
                     raise NotSent(f"{exchange.info.title} offers no way to do that", code="UNSUPPORTED")
                 return None
             return await exchange.transport.run(
-                made, account_id=account.id, credentials=credentials, before_send=before_send, urgent=urgent
+                made,
+                account_id=account.id,
+                credentials=self.credentials(account.id),
+                before_send=before_send,
+                urgent=urgent,
             )
 
         try:

@@ -55,7 +55,7 @@ def test_doctor_healthy_installation_has_one_line_each(installation: Any) -> Non
         "✓ owner: 7",
         "✓ token: @acme_bot",
         "✓ acme: answers, 0 markets",
-        "✓ acme clock: +38 ms",
+        "✓ acme: clock: +38 ms",
         "✓ key acme·main of user 7: clock: +38 ms; signature: accepted; read: 0 assets; trade: allowed; no order was "
         "sent to try it; withdraw: verified: the key cannot withdraw; IP: bound to addresses",
     ]

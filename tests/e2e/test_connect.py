@@ -15,7 +15,7 @@ async def test_connect_deletes_each_secret_and_tests_the_key(tmp_path: Path) -> 
     """The wizard asks for three fields, deletes each message, tests step by step, and the account then trades."""
     async with neighbours(tmp_path) as desk:
         await desk.start()
-        desk.say("/connect")
+        desk.say("/connect bitget")
         await desk.see("Bitget · main", "API key", "Withdraw")
         for name in ("key", "secret", "passphrase"):
             desk.say(KEY[name])
@@ -26,7 +26,7 @@ async def test_connect_deletes_each_secret_and_tests_the_key(tmp_path: Path) -> 
         shown = [each for each in desk.telegram.messages(ANN) if not each.is_deleted]
         assert not any(secret in each.text for each in shown for secret in KEY.values())
         desk.say("/balance")
-        await desk.see("USDT", "1000")
+        await desk.see("USDT", "1,000.00")
         desk.say("/keys")
         await desk.see("🔒 cannot withdraw")
         await desk.end()
@@ -63,7 +63,7 @@ async def test_connect_undeletable_message_is_admitted(tmp_path: Path) -> None:
     """When Telegram does not delete the message, the bot says so and advises a new key."""
     async with neighbours(tmp_path) as desk:
         await desk.start()
-        desk.say("/connect")
+        desk.say("/connect bitget")
         await desk.see("API key")
         desk.telegram.fail_next("deleteMessage", 400)
         desk.say("\n".join(KEY[name] for name in ("key", "secret", "passphrase")))
@@ -86,7 +86,7 @@ async def test_lookups_show_orders_history_and_status(desk: Desk) -> None:
         "/order 1": ("#1 BUY BTC/USDT", "proposed", "confirmed", "sending", "filled"),
         "/history": ("Fills", "BUY", "BTC/USDT", "fee"),
         "/history btcusdt 5": ("Fills", "60,000.10"),
-        "/status": ("Bitget·main", "clock", "1 orders open"),
+        "/status": ("Bitget·main", "clock", "1 of your orders open"),
         "/accounts": ("● Bitget·main",),
         "/settings": ("Default account: main",),
         "/help": ("/buy", "/sell", "/connect"),

@@ -40,7 +40,7 @@ def logs() -> Iterator[tuple[io.StringIO, io.StringIO]]:
 async def _story(desk: Desk) -> None:
     """Connect, trade, and run into every kind of trouble."""
     await desk.start()
-    desk.say("/connect")
+    desk.say("/connect bitget")
     await desk.see("API key")
     desk.say("\n".join(KEY[name] for name in ("key", "secret", "passphrase")))
     await desk.see("Connected Bitget·main")

@@ -183,10 +183,31 @@ async def paper(call: Call) -> Reply:
     row = await call.account(label)
     if not on and not await _has_key(call, row):
         raise UserError(f"{row.label} has no key, so it can only trade on paper. /connect adds a real account.")
-    await call.services.store.run(lambda db: people.set_paper(db, row.id, on))
+    if on and f"{row.exchange}:paper" not in call.services.gateway.exchanges:
+        raise UserError(f"{row.label} cannot be switched: {row.exchange} has no paper twin here.")
+    if on != row.paper:
+        now_ms = call.services.clock.now_ms()
+        for order_id in await call.services.store.run(lambda db: _switch_paper(db, row, on, now_ms)):
+            await call.services.draw(order_id)
     if on:
         return say(f"{row.label} now trades on paper: real prices, no real money.")
     return say(f"{row.label} trades with real money again.")
+
+
+def _switch_paper(db: Connection, row: AccountRow, on: bool, now_ms: int) -> list[int]:
+    """Let an account trade elsewhere from now on, and return the proposals that ended by it.
+
+    A preview is of the exchange it was made for, and an order is looked after there.
+    """
+    for order in journal.in_states(db, ("confirmed", *LIVE, *DOUBTFUL), row.id):
+        raise UserError(
+            f"Order #{order.id} of {row.label} is not finished, and I would lose sight of it. Cancel it or wait."
+        )
+    proposals = [order.id for order in journal.in_states(db, ("proposed",), row.id)]
+    for order_id in proposals:
+        journal.end(db, order_id, "expired", "Paper trading was switched. Nothing was sent.", now_ms)
+    people.set_paper(db, row.id, on)
+    return proposals
 
 
 async def _first_paper_account(call: Call) -> Reply:

@@ -49,6 +49,9 @@ async def connect_(call: Call) -> Reply | None:
         keys = tuple((Button(each.info.title, "connect", {"args": each.info.id}),) for each in choices)
         return say("Which exchange?", *keys)
     exchange = gateway.named(words[0]) if words else choices[0]
+    if not exchange.info.credential_fields:
+        text = f"{exchange.info.title} needs no key. /paper on trades there without real money."
+        raise UserError(text, code="NO_EXCHANGE")
     options = {"demo": "1"} if "demo" in words[1:] and exchange.info.capabilities.sandbox else {}
     if "demo" in words[1:] and not options:
         raise UserError(f"{exchange.info.title} has no demo trading. /paper on trades without real money.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from bot.accounts.people import AccountRow
 from bot.chat.gate import TRADERS
 from bot.chat.numbers import format_amount, format_price
 from bot.chat.parse import parse_pair
@@ -14,11 +15,11 @@ from bot.chat.text import Text
 from bot.contract.errors import BotError, UserError
 from bot.contract.models import Market, OrderReport
 from bot.store.database import Connection
-from bot.trading import journal
+from bot.trading import events, journal
 from bot.trading.confirm import Button
 from bot.trading.desk import in_words
-from bot.trading.journal import OrderRow
 from bot.trading.law import DOUBTFUL, LIVE
+from bot.trading.orders import OrderRow
 
 _PAGE = 10
 
@@ -26,22 +27,23 @@ _PAGE = 10
 async def orders(call: Call) -> Reply:
     """List open orders: those of the bot, and those placed elsewhere."""
     pair = parse_pair(call.args) if call.args else None
-    mine = [row for row in await _live(call) if pair in (None, row.symbol)]
+    live = await _live(call)
+    mine = [row for row in live if _fits(pair, row.symbol)]
     text = Text()
     for row in mine:
         text.line(summary(row))
     for account in await call.accounts():
         try:
-            foreign = await _foreign(call, account.id, mine)
+            foreign = await _foreign(call, account, live)
         except BotError as error:
             text.line(f"⚠ {account.label}: {in_words(error)}")
             continue
-        for report in foreign:
+        for symbol, report in foreign:
+            if not _fits(pair, symbol):
+                continue
             size = "?" if report.quantity is None else format_amount(report.quantity)
             price = "market" if not report.price else f"@ {report.price:f}"
-            text.line(
-                f"{report.side.upper()} {report.exchange_symbol} {size} {price} · placed elsewhere · {account.label}"
-            )
+            text.line(f"{report.side.upper()} {symbol} {size} {price} · placed elsewhere · {account.label}")
     if not text.text:
         return say("No open orders.")
     keys = tuple(Button(f"#{row.id}", "order", order_id=row.id) for row in mine[:8])
@@ -49,12 +51,22 @@ async def orders(call: Call) -> Reply:
     return Reply(Text().bold("Open orders").line().add(text), rows)
 
 
-async def _foreign(call: Call, account_id: int, mine: list[OrderRow]) -> list[OrderReport]:
-    account = next(each for each in await call.accounts() if each.id == account_id)
-    markets = await _markets(call, account_id)
-    reports = await call.services.gateway.open_orders(account, markets)
+async def _foreign(call: Call, account: AccountRow, mine: list[OrderRow]) -> list[tuple[str, OrderReport]]:
+    gateway = call.services.gateway
+    reports = await gateway.open_orders(account, await _markets(call, account.id))
     known = {row.exchange_order_id for row in mine} | {row.client_order_id for row in mine}
-    return [each for each in reports if not {each.exchange_order_id, each.client_order_id} & known]
+    symbols = await gateway.symbols(gateway.exchange(account).info.id)
+    names = {market.exchange_symbol: market.symbol for market in symbols}
+    return [
+        (names.get(each.exchange_symbol, each.exchange_symbol), each)
+        for each in reports
+        if not {each.exchange_order_id, each.client_order_id} & known
+    ]
+
+
+def _fits(pair: str | None, symbol: str) -> bool:
+    """Say whether a pair as typed (`BTC/USDT`, `BTCUSDT` or `BTC`) can mean `symbol`."""
+    return pair is None or pair.replace("/", "") in (symbol.replace("/", ""), symbol.partition("/")[0])
 
 
 async def _markets(call: Call, account_id: int) -> list[Market]:
@@ -66,10 +78,10 @@ async def _markets(call: Call, account_id: int) -> list[Market]:
 async def order(call: Call) -> Reply:
     """Show an order's whole life."""
     row = await _named(call)
-    events = await call.services.store.run(lambda db: journal.timeline(db, row.id))
+    life = await call.services.store.run(lambda db: events.timeline(db, row.id))
     text = Text().bold(summary(row)).line()
     lines: list[tuple[str, ...]] = []
-    for at_ms, kind, detail in events:
+    for at_ms, kind, detail in life:
         told = detail.get("reason") or detail.get("exchange_order_id") or ""
         if kind in ("partially_filled", "filled"):
             told = f"{detail.get('filled', '')} at {detail.get('average_price', '')}"
@@ -87,13 +99,14 @@ async def order(call: Call) -> Reply:
 
 async def cancel(call: Call) -> Reply | None:
     """Cancel one order, or offer to cancel several."""
-    if call.args.lstrip("#").isdigit():
+    forgotten = call.services.dialogs.drop(call.who.chat_id, call.who.user_id)
+    if call.args.lstrip("#").isdecimal():
         row = await _named(call)
         await call.services.desk.cancel(row.id, call.who.user_id)
         return say(f"Asked the exchange to cancel #{row.id}. Its card will tell.")
     wanted = call.args.lower()
     if not wanted:
-        if call.services.dialogs.drop(call.who.chat_id, call.who.user_id):
+        if forgotten:
             return say("Forgotten. Nothing was stored.")
         raise UserError("What shall I cancel? /cancel 42 cancels one order, /cancel BTC/USDT or /cancel all several.")
     rows = [row for row in await _live(call) if row.state in LIVE]
@@ -101,7 +114,7 @@ async def cancel(call: Call) -> Reply | None:
         rows = [row for row in rows if row.side == wanted]
     elif wanted != "all":
         pair = parse_pair(call.args)
-        rows = [row for row in rows if pair.replace("/", "") == row.symbol.replace("/", "")]
+        rows = [row for row in rows if _fits(pair, row.symbol)]
     if not rows:
         return say("There is no such open order.")
     text = Text().bold(f"Cancel {len(rows)} orders?" if len(rows) > 1 else "Cancel this order?").line()
@@ -161,7 +174,7 @@ async def surely_not_placed(call: Call) -> Reply:
 async def history(call: Call) -> Reply:
     """List fills, newest first."""
     words = call.args.split()
-    most = int(words.pop()) if words and words[-1].isdigit() else _PAGE
+    most = int(words.pop()) if words and words[-1].isdecimal() else _PAGE
     account = await call.account()
     exchange_id = call.services.gateway.exchange(account).info.id
     symbols = await call.services.gateway.symbols(exchange_id)
@@ -190,7 +203,7 @@ async def _live(call: Call) -> list[OrderRow]:
 
 async def _named(call: Call) -> OrderRow:
     number = call.args.strip().lstrip("#")
-    if call.order_id is None and not (number.isdigit() and len(number) < 16):
+    if call.order_id is None and not (number.isdecimal() and len(number) < 16):
         raise UserError("Which order? Write its number, such as /order 42. /orders lists the open ones.")
     order_id = call.order_id if call.order_id is not None else int(number)
     return await call.services.store.run(lambda db: journal.get_own(db, order_id, call.who.user_id))

@@ -9,6 +9,7 @@ from bot.chat.render import summary
 from bot.chat.reply import Reply
 from bot.chat.text import Text
 from bot.contract.errors import UserError
+from bot.exchanges.streams import StreamState
 from bot.store.database import Connection
 from bot.trading import journal
 from bot.trading.law import DOUBTFUL, LIVE
@@ -27,6 +28,9 @@ async def status(call: Call) -> Reply:
         skew = "not measured" if offset is None else f"{offset:+d} ms"
         text.bold(f"{exchange.info.title}·{account.label}").line()
         text.line(f"clock {skew} · limits {transport.limiter.remaining_percent()}% free")
+        stream = call.services.feeds.state(account.id, exchange.info.id)
+        if stream is not None:
+            text.line(_stream(stream))
         if exchange.info.credential_fields:
             text.line(badge(account, call.services.clock.now_ms()))
         if transport.last_error:
@@ -34,15 +38,24 @@ async def status(call: Call) -> Reply:
 
     def count(db: Connection) -> tuple[int, int, int]:
         waiting = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
-        return len(journal.in_states(db, LIVE)), len(journal.in_states(db, DOUBTFUL)), waiting
+        live, doubtful = (
+            sum(row.user_id == call.who.user_id for row in journal.in_states(db, states)) for states in (LIVE, DOUBTFUL)
+        )
+        return live, doubtful, waiting
 
     live, doubtful, waiting = await call.services.store.run(count)
     for name, problem in call.services.gateway.unusable.items():
         text.line(f"⚠ {name} is off: {problem}")
     minutes = (call.services.clock.now_ms() - call.services.started_ms) // 60_000
-    text.line(f"{live} orders open, {doubtful} in doubt, {waiting} messages waiting")
+    text.line(f"{live} of your orders open, {doubtful} in doubt, {waiting} messages waiting")
     text.plain(f"Database ✓ · up {minutes // 1440} d {minutes // 60 % 24} h {minutes % 60} min")
     return Reply(text)
+
+
+def _stream(stream: StreamState) -> str:
+    if not stream.is_open:
+        return f"stream ✗ {stream.problem} · the bot asks instead"
+    return f"stream ✓ heard {stream.heard_seconds or 0} s ago"
 
 
 async def why(call: Call) -> Reply:
@@ -50,7 +63,7 @@ async def why(call: Call) -> Reply:
     wanted = call.args.strip().lstrip("#")
     if not wanted:
         raise UserError("Why what? /why 42 explains an order, /why NO_FUNDS a code.")
-    if wanted.isdigit() and len(wanted) < 16:
+    if wanted.isdecimal() and len(wanted) < 16:
         try:
             row = await call.services.store.run(lambda db: journal.get_own(db, int(wanted), call.who.user_id))
         except UserError:

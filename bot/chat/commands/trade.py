@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 
 from bot.accounts.people import AccountRow
@@ -17,6 +17,7 @@ from bot.contract.models import Side
 from bot.trading import journal
 from bot.trading.confirm import Button
 from bot.trading.intent import Amount, Intent, Maximum, Percent, Size
+from bot.trading.orders import OrderRow
 
 _POPULAR = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "BTC/TWD", "ETH/TWD")
 _SIZES: tuple[tuple[str, Size], ...] = (
@@ -25,6 +26,7 @@ _SIZES: tuple[tuple[str, Size], ...] = (
     ("max", Maximum()),
 )
 _AMOUNTS = (25, 50, 100)
+_NOTHING = Intent("buy")
 
 
 async def buy(call: Call) -> Reply | None:
@@ -77,13 +79,18 @@ async def _ask_size(call: Call, account: AccountRow, intent: Intent) -> Reply:
         (f"{amount * scale} {market.quote}", Amount(Decimal(amount * scale), market.quote)) for amount in _AMOUNTS
     ]
     keys = [_next(text, replace(intent, size=size)) for text, size in (*amounts, *_SIZES)]
-    _await_words(
-        call, lambda words: replace(parse_order(intent.side, f"{market.symbol} {words}"), account=intent.account)
-    )
+    _await_words(call, lambda words: _completed(intent, parse_order(intent.side, f"{market.symbol} {words}")))
     spends = market.quote if intent.side == "buy" else market.base
     text = Text().bold(f"{intent.side.capitalize()} {market.symbol}").line()
     text.plain(f"How much? Choose (per cent of your free {spends}), or type it, such as 0.01 or $50.")
     return Reply(text, _in_rows(keys, 3))
+
+
+def _completed(intent: Intent, typed: Intent) -> Intent:
+    """Return `intent` with what was typed afterwards; what was said before stays."""
+    said = {field.name: getattr(typed, field.name) for field in fields(Intent)}
+    news = {name: value for name, value in said.items() if value != getattr(_NOTHING, name)}
+    return replace(intent, **{**news, "side": intent.side})
 
 
 def _next(text: str, intent: Intent) -> Button:
@@ -136,7 +143,7 @@ async def again(call: Call) -> Reply | None:
     return await _order(replace(call, edits=None), Intent.from_json(row.intent))
 
 
-async def _own(call: Call, order_id: int) -> journal.OrderRow:
+async def _own(call: Call, order_id: int) -> OrderRow:
     return await call.services.store.run(lambda db: journal.get_own(db, order_id, call.who.user_id))
 
 

@@ -48,7 +48,7 @@ ERRORS = {
     ),
     "BAD_SIZE": ErrorRow(InvalidOrder, "the size is in the wrong unit", "Give the size in base asset."),
     "MARKET_HALTED": ErrorRow(InvalidOrder, "the market is halted", "Wait until it is online again."),
-    "UNKNOWN_MARKET": ErrorRow(InvalidOrder, "there is no such market", "See /markets for those there are."),
+    "UNKNOWN_MARKET": ErrorRow(InvalidOrder, "there is no such market", "Check the spelling of the pair."),
     "NO_LIQUIDITY": ErrorRow(InvalidOrder, "the book is empty", "Try again later, or place a limit order."),
     "POST_ONLY": ErrorRow(
         InvalidOrder, "the post-only order would take from the book", "Move the price away from the market."

@@ -80,11 +80,19 @@ def test_detect_doubtful_settings_are_settled_by_v2(doubt: Response | ExchangeEr
 @pytest.mark.parametrize(
     "second", [OutcomeUnknown("HTTP 502"), AuthFailed(code="40014"), WrongAccountMode(code="40731")]
 )
-def test_detect_two_doubts_raise_the_first(doubt: ExchangeError, second: ExchangeError) -> None:
+def test_detect_only_doubts_raise_the_first(doubt: ExchangeError, second: ExchangeError) -> None:
     """What proves nothing leads to no assumption, and the first error is the one to tell."""
+    others = [second] if second.code == "40731" else [second, OutcomeUnknown("HTTP 502")]
     with pytest.raises(ExchangeError) as caught:
-        drive(detect(ACCOUNT), doubt, second)
+        drive(detect(ACCOUNT), doubt, *others)
     assert caught.value is doubt
+
+
+def test_detect_balances_prove_a_classic_account_last() -> None:
+    """Where neither settings nor rights can be read, the balances that every key may read tell the world."""
+    doubt = OutcomeUnknown("HTTP 502")
+    assert outcome(doubt, doubt, CLASSIC_INFO)[0] == {"mode": "classic"}
+    assert outcome(doubt, doubt, WrongAccountMode(code="40085"))[0] == {"mode": "unified"}
 
 
 @pytest.mark.parametrize(

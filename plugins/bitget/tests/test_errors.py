@@ -20,13 +20,11 @@ from bot import (
     OutcomeUnknown,
     RateLimited,
     Rejected,
-    Request,
     WrongAccountMode,
 )
 from bot.testing.drive import load_reply, reply
 
 TESTDATA = Path(__file__).parent / "testdata"
-REQUEST = Request.post("/api/v2/spot/trade/place-order", {})
 
 EXPECTED: dict[type[ExchangeError], str] = {
     AuthFailed: """
@@ -97,7 +95,7 @@ def test_exchange_info_publishes_the_table() -> None:
 @pytest.mark.parametrize("code", sorted(ERRORS))
 def test_map_error_table_code_becomes_its_class_whatever_the_status(code: str, status: int) -> None:
     """Bitget refuses with HTTP 400 and with HTTP 200; the code alone counts."""
-    error = map_error(REQUEST, reply({"code": code, "msg": "their words", "data": None}, status))
+    error = map_error(reply({"code": code, "msg": "their words", "data": None}, status))
     assert error is not None
     row = ERRORS[code]
     assert (type(error), error.message, error.remedy, error.code, error.status, error.detail, error.transient) == (
@@ -125,13 +123,13 @@ def test_map_error_table_code_becomes_its_class_whatever_the_status(code: str, s
 def test_map_error_recorded_refusal_is_read_in_spite_of_http_400(file: str, kind: type[ExchangeError]) -> None:
     """The body of a refused request tells the cause; the status does not."""
     recorded = load_reply(TESTDATA / f"{file}.json", 400)
-    error = map_error(REQUEST, recorded)
+    error = map_error(recorded)
     assert (type(error), getattr(error, "detail", None)) == (kind, recorded.json()["msg"])
 
 
 def test_map_error_success_is_no_error() -> None:
     """Success is the text `00000`."""
-    assert map_error(REQUEST, load_reply(TESTDATA / "post_v2_place_order.json")) is None
+    assert map_error(load_reply(TESTDATA / "post_v2_place_order.json")) is None
 
 
 @pytest.mark.parametrize(
@@ -160,21 +158,21 @@ def test_map_error_reply_without_known_code_proves_nothing_but_429(
     content: object, status: int, kind: type[ExchangeError], transient: bool
 ) -> None:
     """Only a documented code or HTTP 429 proves that a request was not executed."""
-    error = map_error(REQUEST, reply(content, status))
+    error = map_error(reply(content, status))
     assert error is not None
     assert (type(error), error.transient, error.status) == (kind, transient, status)
 
 
 def test_map_error_message_field_is_read_where_msg_is_missing() -> None:
     """A few replies spell `msg` as `message`."""
-    error = map_error(REQUEST, reply({"code": "43012", "message": "Insufficient balance"}, 400))
+    error = map_error(reply({"code": "43012", "message": "Insufficient balance"}, 400))
     assert error is not None
     assert error.detail == "Insufficient balance"
 
 
 def test_map_error_chinese_text_changes_nothing() -> None:
     """The class follows the code, never the text."""
-    error = map_error(REQUEST, reply({"code": "43012", "msg": "余额不足"}, 400))
+    error = map_error(reply({"code": "43012", "msg": "余额不足"}, 400))
     assert (type(error), getattr(error, "detail", "")) == (InsufficientFunds, "余额不足")
 
 
@@ -194,7 +192,7 @@ BODIES = st.one_of(
 @given(status=st.integers(100, 599), body=BODIES)
 def test_map_error_any_reply_is_a_rejection_only_by_a_known_code_or_429(status: int, body: bytes) -> None:
     """Whatever comes back, it never counts as refused unless the table or HTTP 429 says so."""
-    error = map_error(REQUEST, reply(body, status))
+    error = map_error(reply(body, status))
     try:
         found = json.loads(body)["code"]
     except (ValueError, KeyError, TypeError):

@@ -6,33 +6,80 @@ A key belongs to a classic account (REST v2) or to a unified one (REST v3); `det
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bot import (
     Account,
     Balance,
     Capabilities,
     ClientId,
-    Credentials,
-    ExchangeError,
     ExchangeInfo,
     Fill,
     Flow,
-    KeyPermissions,
     Limit,
     Market,
     Order,
     OrderAck,
-    OrderBook,
     OrderReport,
-    Request,
-    Response,
-    Ticker,
     hookimpl,
 )
-from tradewire_bitget import classic, errors, market_data, payloads, signing, unified
+from tradewire_bitget import classic, payloads, unified
+from tradewire_bitget.errors import ERRORS, map_error
+from tradewire_bitget.keys import detect, is_unified, key_permissions
+from tradewire_bitget.market_data import markets, order_book, server_time, ticker
+from tradewire_bitget.signing import sign
+from tradewire_bitget.streams import HOSTS, private_stream, public_stream, read_frame
 
-_LIMITS = {**market_data.LIMITS, **classic.LIMITS, **unified.LIMITS}
+# Hooks that are written elsewhere.
+__all__ = [
+    "detect",
+    "key_permissions",
+    "map_error",
+    "markets",
+    "order_book",
+    "private_stream",
+    "public_stream",
+    "read_frame",
+    "server_time",
+    "sign",
+    "ticker",
+]
+
+_PER_IP = {
+    "GET /api/v2/public/time": 20,
+    "GET /api/v2/spot/public/symbols": 20,
+    "GET /api/v2/spot/market/tickers": 20,
+    "GET /api/v2/spot/market/orderbook": 20,
+    "GET /user/verify": 1,  # no address, but the login of a socket; 300 sockets may be opened in five minutes
+}
+_PER_ACCOUNT = {
+    "GET /api/v2/spot/account/info": 1,
+    "GET /api/v2/spot/account/assets": 10,
+    "POST /api/v2/spot/trade/place-order": 10,
+    "POST /api/v2/spot/trade/cancel-order": 10,
+    "POST /api/v2/spot/trade/cancel-symbol-order": 5,
+    "GET /api/v2/spot/trade/orderInfo": 20,
+    "GET /api/v2/spot/trade/unfilled-orders": 20,
+    "GET /api/v2/spot/trade/history-orders": 20,
+    "GET /api/v2/spot/trade/fills": 10,
+    "POST /api/v2/spot/trade/place-plan-order": 20,
+    "POST /api/v2/spot/trade/cancel-plan-order": 20,
+    "POST /api/v2/spot/trade/batch-cancel-plan-order": 5,
+    "GET /api/v2/spot/trade/current-plan-order": 20,
+    "GET /api/v2/spot/trade/history-plan-order": 20,
+    "GET /api/v2/spot/trade/plan-sub-order": 20,
+    "GET /api/v3/account/settings": 20,
+    "GET /api/v3/account/info": 1,  # Unverified: no rate is documented; this is what its classic sibling allows.
+    "GET /api/v3/account/assets": 20,
+    "POST /api/v3/trade/place-order": 10,
+    "POST /api/v3/trade/cancel-order": 10,
+    "POST /api/v3/trade/cancel-symbol-order": 5,
+    "GET /api/v3/trade/order-info": 20,
+    "GET /api/v3/trade/unfilled-orders": 20,
+    "GET /api/v3/trade/history-orders": 20,  # Unverified: taken from its neighbours, as the next.
+    "GET /api/v3/trade/fills": 20,
+}
+"""Every endpoint in use, and how many requests a second Bitget takes."""
 
 
 @hookimpl
@@ -40,10 +87,14 @@ def exchange_info() -> ExchangeInfo:
     return ExchangeInfo(
         id="bitget",
         title="Bitget",
-        hosts={"api": "https://api.bitget.com"},
-        paths=tuple(_LIMITS),
+        hosts={"api": "https://api.bitget.com", **HOSTS},
+        paths=(*_PER_IP, *_PER_ACCOUNT),
         credential_fields=("key", "secret", "passphrase"),
-        limits={**{name: (limit,) for name, limit in _LIMITS.items()}, payloads.OVERALL: (Limit(6000, 60),)},
+        limits={
+            **{name: (Limit(rate, 1, "ip"),) for name, rate in _PER_IP.items()},
+            **{name: (Limit(rate, 1, "account"),) for name, rate in _PER_ACCOUNT.items()},
+            payloads.OVERALL: (Limit(6000, 60),),
+        },
         client_id=ClientId("text", 32, repeats="refused_while_open"),
         capabilities=Capabilities(
             order_types=frozenset({"limit", "market", "stop_limit", "stop_market"}),
@@ -55,7 +106,7 @@ def exchange_info() -> ExchangeInfo:
             sandbox=True,
             absence_seconds=35,  # a timestamp is taken for 30 seconds
         ),
-        errors=errors.ERRORS,
+        errors=ERRORS,
         docs_url="https://www.bitget.com/api-doc/common/intro",
         key_help=(
             "On bitget.com open your profile, then API Keys, and create a system-generated key.",
@@ -68,92 +119,48 @@ def exchange_info() -> ExchangeInfo:
 
 
 @hookimpl
-def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
-    return signing.sign(request, credentials, timestamp)
-
-
-@hookimpl
-def map_error(request: Request, response: Response) -> ExchangeError | None:
-    return errors.map_error(response)
-
-
-@hookimpl
-def server_time() -> Flow[int]:
-    return market_data.server_time()
-
-
-@hookimpl
-def markets() -> Flow[list[Market]]:
-    return market_data.markets()
-
-
-@hookimpl
-def ticker(market: Market) -> Flow[Ticker]:
-    return market_data.ticker(market)
-
-
-@hookimpl
-def order_book(market: Market) -> Flow[OrderBook]:
-    return market_data.order_book(market)
-
-
-@hookimpl
-def detect(account: Account) -> Flow[Mapping[str, str]]:
-    return unified.detect(account)
-
-
-@hookimpl
-def key_permissions(account: Account) -> Flow[KeyPermissions]:
-    return unified.key_permissions(account) if _is_unified(account) else classic.key_permissions(account)
-
-
-@hookimpl
 def balances(account: Account) -> Flow[list[Balance]]:
-    return unified.balances(account) if _is_unified(account) else classic.balances(account)
+    return unified.balances(account) if is_unified(account) else classic.balances(account)
 
 
 @hookimpl
 def place_order(account: Account, order: Order) -> Flow[OrderAck]:
-    return unified.place_order(account, order) if _is_unified(account) else classic.place_order(account, order)
+    return unified.place_order(account, order) if is_unified(account) else classic.place_order(account, order)
 
 
 @hookimpl
 def find_order(account: Account, order: Order) -> Flow[OrderReport | None]:
-    return unified.find_order(account, order) if _is_unified(account) else classic.find_order(account, order)
+    return unified.find_order(account, order) if is_unified(account) else classic.find_order(account, order)
 
 
 @hookimpl
 def order_status(account: Account, order: Order, exchange_order_id: str) -> Flow[OrderReport]:
-    world = unified.order_status if _is_unified(account) else classic.order_status
+    world = unified.order_status if is_unified(account) else classic.order_status
     return world(account, order, exchange_order_id)
 
 
 @hookimpl
 def open_orders(account: Account) -> Flow[list[OrderReport]]:
-    return unified.open_orders(account) if _is_unified(account) else classic.open_orders(account)
+    return unified.open_orders(account) if is_unified(account) else classic.open_orders(account)
 
 
 @hookimpl
 def order_history(account: Account, markets: Sequence[Market]) -> Flow[list[OrderReport]]:
-    return unified.order_history(account) if _is_unified(account) else classic.order_history(account, markets)
+    return unified.order_history(account) if is_unified(account) else classic.order_history(account, markets)
 
 
 @hookimpl
 def fills(account: Account, exchange_order_id: str) -> Flow[list[Fill]]:
-    world = unified.fills if _is_unified(account) else classic.fills
+    world = unified.fills if is_unified(account) else classic.fills
     return world(account, exchange_order_id)
 
 
 @hookimpl
 def cancel_order(account: Account, order: Order, exchange_order_id: str) -> Flow[None]:
-    world = unified.cancel_order if _is_unified(account) else classic.cancel_order
+    world = unified.cancel_order if is_unified(account) else classic.cancel_order
     return world(account, order, exchange_order_id)
 
 
 @hookimpl
 def cancel_all(account: Account, market: Market) -> Flow[None]:
-    return unified.cancel_all(account, market) if _is_unified(account) else classic.cancel_all(account, market)
-
-
-def _is_unified(account: Account) -> bool:
-    return account.facts.get("mode") == "unified"
+    return unified.cancel_all(account, market) if is_unified(account) else classic.cancel_all(account, market)

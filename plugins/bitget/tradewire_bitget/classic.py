@@ -1,12 +1,14 @@
 """Private flows of classic accounts, v2: https://www.bitget.com/api-doc/spot/trade (read 2025-12).
 
-Stop orders, which Bitget calls plan orders, are kept apart there and here: see `plans`.
+Stop orders, there called plan orders, have requests and lists of their own: https://www.bitget.com/api-doc/spot/plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
 
@@ -16,73 +18,33 @@ from bot import (
     Balance,
     Fill,
     Flow,
-    KeyPermissions,
-    Limit,
     Market,
     Order,
     OrderAck,
     OrderNotFound,
     OrderReport,
+    OutcomeUnknown,
     Response,
+    UserError,
 )
-from tradewire_bitget import payloads, plans
-from tradewire_bitget.payloads import NO_NUMBER, PAGE, TRADE_V2, Number, OrderRow, Reply, action, amount, private
+from tradewire_bitget import market_data, payloads
+from tradewire_bitget.payloads import NO_NUMBER, PAGE, FillRow, Number, OrderRow, Reply, action, plain, private
 
-ACCOUNT_INFO = "/api/v2/spot/account/info"
-_ASSETS = "/api/v2/spot/account/assets"
+R = TypeVar("R", bound=payloads.Row)
 
-LIMITS: Mapping[str, Limit] = {
-    f"GET {ACCOUNT_INFO}": Limit(1, 1, "account"),
-    f"GET {_ASSETS}": Limit(10, 1, "account"),
-    f"POST {TRADE_V2}place-order": Limit(10, 1, "account"),
-    f"POST {TRADE_V2}cancel-order": Limit(10, 1, "account"),
-    f"POST {TRADE_V2}cancel-symbol-order": Limit(5, 1, "account"),
-    f"GET {TRADE_V2}orderInfo": Limit(20, 1, "account"),
-    f"GET {TRADE_V2}unfilled-orders": Limit(20, 1, "account"),
-    f"GET {TRADE_V2}history-orders": Limit(20, 1, "account"),
-    f"GET {TRADE_V2}fills": Limit(10, 1, "account"),
-    **plans.LIMITS,
-}
-
-
-class _Rights(msgspec.Struct):
-    authorities: list[str] | None = None
-    ips: str | None = None
-
-
-def key_permissions(account: Account) -> Flow[KeyPermissions]:
-    """Read the key's rights; they are short codes such as `stow`, "spot trade, write"."""
-    rights = (yield private(account, ACCOUNT_INFO)).decode(Reply[_Rights]).data
-    words = {word.lower() for word in rights.authorities or ()}
-    if not words:
-        return KeyPermissions(is_ip_bound="yes" if rights.ips else "no")
-    return KeyPermissions(
-        can_read="yes" if words & {"stor", "stow", "readonly", "trade"} else "no",
-        can_trade="yes" if words & {"stow", "trade"} else "no",
-        can_withdraw="yes" if any(word == "wwow" or "withdraw" in word for word in words) else "no",
-        is_ip_bound="yes" if rights.ips else "no",
-        note=payloads.MAY_TRANSFER if "wtow" in words else "",
-    )
-
-
-class _Asset(msgspec.Struct):
-    coin: str
-    available: Number = NO_NUMBER
-    frozen: Number = NO_NUMBER
-    locked: Number = NO_NUMBER
+_TRADE = "/api/v2/spot/trade/"
+_STOPS = ("stop_limit", "stop_market")
 
 
 def balances(account: Account) -> Flow[list[Balance]]:
     """Read the spot account. Futures, funding and earn money is elsewhere and cannot be traded from here."""
-    rows = (yield private(account, _ASSETS)).decode(Reply[list[_Asset]]).data
-    found = (Balance(row.coin.upper(), amount(row.available), amount(row.frozen) + amount(row.locked)) for row in rows)
-    return [balance for balance in found if balance.free or balance.locked]
+    response = yield private(account, "/api/v2/spot/account/assets")
+    return payloads.holdings(response.decode(Reply[list[payloads.Asset]]).data)
 
 
 def place_order(account: Account, order: Order) -> Flow[OrderAck]:
-    """Place an order."""
-    if order.type in plans.TYPES:
-        return (yield from plans.place(account, order))
+    if order.type in _STOPS:
+        return (yield from _place_stop(account, order))
     is_limit = order.type == "limit"
     body = {
         "symbol": order.market.exchange_symbol,
@@ -95,7 +57,68 @@ def place_order(account: Account, order: Order) -> Flow[OrderAck]:
         "requestTime": TIMESTAMP_TEXT,
         "receiveWindow": "5000",
     }
-    return payloads.parse_ack((yield action(account, f"{TRADE_V2}place-order", body, places=True)), order)
+    return payloads.parse_ack((yield action(account, f"{_TRADE}place-order", body, places=True)), order)
+
+
+def find_order(account: Account, order: Order) -> Flow[OrderReport | None]:
+    """Look by our id, which Bitget remembers for two hours, then among open and finished orders."""
+    if order.type in _STOPS:
+        return _find_stop(account, order)
+    symbol = order.market.exchange_symbol
+    return payloads.find(
+        order,
+        _order_info(account, order.market, clientOid=order.client_order_id),
+        _open(account, symbol),
+        # The newest few hundred of one market: an order in doubt is looked for within minutes.
+        _done(account, [order.market], most=3, symbol=symbol),
+    )
+
+
+def order_status(account: Account, order: Order, exchange_order_id: str) -> Flow[OrderReport]:
+    if order.type in _STOPS:
+        stop = yield from _find_stop(account, order, exchange_order_id)
+        if stop is not None:
+            return stop
+    key = payloads.order_key(order, exchange_order_id)
+    return payloads.known((yield from _order_info(account, order.market, **key)))
+
+
+def open_orders(account: Account) -> Flow[list[OrderReport]]:
+    orders = yield from _open(account)
+    return [*orders, *map(_stop_report, (yield from _waiting(account)))]
+
+
+def order_history(account: Account, markets: Sequence[Market]) -> Flow[list[OrderReport]]:
+    """List those of all markets; stop orders count once they became real ones."""
+    return _done(account, markets, most=1)
+
+
+def fills(account: Account, exchange_order_id: str) -> Flow[list[Fill]]:
+    most = 5 if exchange_order_id else 1
+    rows = yield from _pages(account, "fills", _read_fills, most=most, orderId=exchange_order_id)
+    return [payloads.fill(row) for row in rows]
+
+
+def cancel_order(account: Account, order: Order, exchange_order_id: str) -> Flow[None]:
+    key = payloads.order_key(order, exchange_order_id)
+    if order.type in _STOPS:
+        # When it was triggered since, the id may be that of the order it made.
+        with suppress(OrderNotFound):
+            yield action(account, f"{_TRADE}cancel-plan-order", key)
+            return
+    yield action(account, f"{_TRADE}cancel-order", {"symbol": order.market.exchange_symbol, **key})
+
+
+def cancel_all(account: Account, market: Market) -> Flow[None]:
+    symbol = market.exchange_symbol
+    with suppress(OrderNotFound):
+        yield action(account, f"{_TRADE}cancel-symbol-order", {"symbol": symbol})
+    with suppress(OrderNotFound):
+        # The first request leaves stop orders alone; here an empty list would mean all markets.
+        yield action(account, f"{_TRADE}batch-cancel-plan-order", {"symbolList": [symbol]})
+
+
+# Lists
 
 
 class _OpenRow(OrderRow, rename="camel", kw_only=True):
@@ -104,92 +127,148 @@ class _OpenRow(OrderRow, rename="camel", kw_only=True):
     average: Number = msgspec.field(name="basePrice", default=NO_NUMBER)
 
 
-def _read_open(response: Response) -> tuple[list[_OpenRow], str]:
-    rows = response.decode(Reply[list[_OpenRow]]).data
-    return rows, rows[-1].order_id if rows else ""
+def _read_open(response: Response) -> list[_OpenRow]:
+    return response.decode(Reply[list[_OpenRow]]).data
 
 
-def _read_done(response: Response) -> tuple[list[OrderRow], str]:
-    rows = response.decode(Reply[list[OrderRow]]).data
-    return rows, rows[-1].order_id if rows else ""
+def _read_orders(response: Response) -> list[OrderRow]:
+    return response.decode(Reply[list[OrderRow]]).data
 
 
-def _open(account: Account, **query: str) -> Flow[list[OrderReport]]:
-    request = private(account, f"{TRADE_V2}unfilled-orders", {**query, "limit": str(PAGE)})
-    rows = yield from payloads.pages(request, "idLessThan", _read_open, most=8, whole=True)
+def _read_fills(response: Response) -> list[FillRow]:
+    return response.decode(Reply[list[FillRow]]).data
+
+
+def _pages(
+    account: Account,
+    name: str,
+    read: Callable[[Response], list[R]],
+    *,
+    most: int,
+    whole: bool = False,
+    **query: str | int,
+) -> Flow[list[R]]:
+    def read_page(response: Response) -> tuple[list[R], str]:
+        rows = read(response)
+        return rows, rows[-1].id if rows else ""
+
+    request = private(account, f"{_TRADE}{name}", **query, limit=PAGE)
+    return payloads.pages(request, "idLessThan", read_page, most=most, whole=whole)
+
+
+def _open(account: Account, symbol: str = "") -> Flow[list[OrderReport]]:
+    rows = yield from _pages(account, "unfilled-orders", _read_open, most=8, whole=True, symbol=symbol)
     return [payloads.report(row) for row in rows]
 
 
-def _done(account: Account, markets: Sequence[Market], most: int, **query: str) -> Flow[list[OrderReport]]:
-    request = private(account, f"{TRADE_V2}history-orders", {**query, "limit": str(PAGE)})
-    rows = yield from payloads.pages(request, "idLessThan", _read_done, most=most)
-    return payloads.order_reports(rows, markets)
+def _done(account: Account, markets: Sequence[Market], *, most: int, symbol: str = "") -> Flow[list[OrderReport]]:
+    rows = yield from _pages(account, "history-orders", _read_orders, most=most, symbol=symbol)
+    return _reports(rows, markets)
 
 
-def find_order(account: Account, order: Order) -> Flow[OrderReport | None]:
-    """Look by our id, which Bitget remembers for two hours, then among open and finished orders."""
-    if order.type in plans.TYPES:
-        return plans.find(account, order)
+def _order_info(account: Account, market: Market, **key: str) -> Flow[list[OrderReport]]:
+    """Look up one order; an order that is not known gives an empty list or an error."""
+    return _reports(_read_orders((yield private(account, f"{_TRADE}orderInfo", **key))), [market])
+
+
+def _reports(rows: Iterable[OrderRow], markets: Iterable[Market]) -> list[OrderReport]:
+    by_symbol = {market.exchange_symbol: market for market in markets}  # the fee's asset follows from the market
+    markets_of = ((row, by_symbol.get(row.symbol.upper())) for row in rows)
+    return [payloads.report(row, payloads.order_fee(row.fee_detail, row.side, market)) for row, market in markets_of]
+
+
+# Stop orders
+
+_PLAN_HISTORY_MS = 89 * 24 * 3600 * 1000
+"""Bitget tells at most 90 days of plan orders."""
+
+
+class _PlanRow(OrderRow, rename="camel", kw_only=True):
+    price: Number = msgspec.field(name="executePrice", default=NO_NUMBER)
+
+
+class _PlanList(msgspec.Struct, rename="camel"):
+    order_list: list[_PlanRow] | None = None
+
+
+class _SubOrder(msgspec.Struct, rename="camel"):
+    order_id: str | None = None
+
+
+def _place_stop(account: Account, order: Order) -> Flow[OrderAck]:
+    if order.post_only or order.time_in_force != "GTC":
+        raise UserError("A stop order on Bitget can only be GTC and not post-only.", code="UNSUPPORTED")
+    trigger = payloads.price_text(order.stop_price, "stop price")
+    _check_stop_side(order)
+    is_limit = order.type == "stop_limit"
+    body = {
+        "symbol": order.market.exchange_symbol,
+        "side": order.side,
+        "triggerPrice": trigger,
+        "orderType": "limit" if is_limit else "market",
+        **({"executePrice": payloads.price_text(order.price, "price")} if is_limit else {}),
+        "planType": "total" if order.side == "buy" and not is_limit else "amount",
+        "size": payloads.size_text(order),
+        "triggerType": "fill_price",
+        "clientOid": order.client_order_id,
+    }
+    return payloads.parse_ack((yield action(account, f"{_TRADE}place-plan-order", body, places=True)), order)
+
+
+def _check_stop_side(order: Order) -> None:
+    # A plan order has no direction: on the wrong side of the price it would not be refused but mean the opposite.
+    last, trigger = order.reference_price, order.stop_price
+    if last is None or trigger is None:
+        return
+    if trigger >= last if order.side == "sell" else trigger <= last:
+        where = "below" if order.side == "sell" else "above"
+        raise UserError(
+            f"A stop {order.side} needs a stop price {where} the market: {plain(trigger)} is not {where}"
+            f" {plain(last)} {order.market.quote}. Nothing was placed.",
+            code="STOP_SIDE",
+        )
+
+
+def _find_stop(account: Account, order: Order, exchange_order_id: str = "") -> Flow[OrderReport | None]:
     symbol = order.market.exchange_symbol
-    return payloads.find(
-        order,
-        payloads.order_info(account, order.market, clientOid=order.client_order_id),
-        _open(account, symbol=symbol),
-        # The newest few hundred of one market: an order in doubt is looked for within minutes.
-        _done(account, [order.market], most=3, symbol=symbol),
-    )
+    row = _match((yield from _waiting(account, symbol)), order, exchange_order_id)
+    if row is None:
+        now = yield from market_data.server_time()
+        since = now - _PLAN_HISTORY_MS
+        done = _pages(account, "history-plan-order", _read_plans, most=3, symbol=symbol, startTime=since, endTime=now)
+        row = _match((yield from done), order, exchange_order_id)
+    if row is not None and row.status.lower() in ("executed", "triggered"):
+        return (yield from _follow(account, order, row))
+    return None if row is None else _stop_report(row)
 
 
-def order_status(account: Account, order: Order, exchange_order_id: str) -> Flow[OrderReport]:
-    """Read one order by Bitget's id, or by ours while theirs is not known."""
-    if order.type in plans.TYPES:
-        plan = yield from plans.find(account, order, exchange_order_id)
-        if plan is not None:
-            return plan
-    found = yield from payloads.order_info(account, order.market, **payloads.order_key(order, exchange_order_id))
-    if not found:
-        raise payloads.no_such_order()
-    return found[0]
+def _follow(account: Account, order: Order, row: _PlanRow) -> Flow[OrderReport]:
+    # The order made by a plan order has an id of its own, and may have another client id.
+    made = yield private(account, f"{_TRADE}plan-sub-order", planOrderId=row.id)
+    for sub in made.decode(Reply[list[_SubOrder]]).data:
+        if sub.order_id:
+            for real in (yield from _order_info(account, order.market, orderId=sub.order_id)):
+                ours = order.client_order_id
+                return replace(real, client_order_id=ours, type=order.type, stop_price=order.stop_price)
+    raise OutcomeUnknown("the stop order was triggered, but Bitget does not list its order yet", transient=True)
 
 
-def open_orders(account: Account) -> Flow[list[OrderReport]]:
-    """List open orders of all markets, then the stop orders that wait."""
-    orders = yield from _open(account)
-    return [*orders, *(yield from plans.waiting(account))]
+def _waiting(account: Account, symbol: str = "") -> Flow[list[_PlanRow]]:
+    return _pages(account, "current-plan-order", _read_plans, most=8, whole=True, symbol=symbol)
 
 
-def order_history(account: Account, markets: Sequence[Market]) -> Flow[list[OrderReport]]:
-    """List finished orders of all markets; stop orders count once they became real ones."""
-    return _done(account, markets, most=1)
+def _read_plans(response: Response) -> list[_PlanRow]:
+    return response.decode(Reply[_PlanList]).data.order_list or []
 
 
-def fills(account: Account, exchange_order_id: str) -> Flow[list[Fill]]:
-    """List the newest fills of all markets, or all of one order."""
-    query = {"limit": str(PAGE), **({"orderId": exchange_order_id} if exchange_order_id else {})}
-    most = 5 if exchange_order_id else 1
-    rows = yield from payloads.pages(private(account, f"{TRADE_V2}fills", query), "idLessThan", _read_fills, most=most)
-    return [payloads.fill(row) for row in rows]
+def _match(rows: list[_PlanRow], order: Order, exchange_order_id: str) -> _PlanRow | None:
+    for row in rows:
+        if row.client_oid == order.client_order_id or (exchange_order_id and row.id == exchange_order_id):
+            return row
+    return None
 
 
-def _read_fills(response: Response) -> tuple[list[payloads.FillRow], str]:
-    rows = response.decode(Reply[list[payloads.FillRow]]).data
-    return rows, rows[-1].trade_id if rows else ""
-
-
-def cancel_order(account: Account, order: Order, exchange_order_id: str) -> Flow[None]:
-    """Cancel by Bitget's id, or by ours while theirs is not known."""
-    key = payloads.order_key(order, exchange_order_id)
-    if order.type in plans.TYPES:
-        # When it was triggered since, the id may be that of the order it made.
-        with suppress(OrderNotFound):
-            yield plans.cancel(account, key)
-            return
-    yield action(account, f"{TRADE_V2}cancel-order", {"symbol": order.market.exchange_symbol, **key})
-
-
-def cancel_all(account: Account, market: Market) -> Flow[None]:
-    """Cancel a market's orders, then its stop orders, which the first request leaves alone."""
-    with suppress(OrderNotFound):
-        yield action(account, f"{TRADE_V2}cancel-symbol-order", {"symbol": market.exchange_symbol})
-    with suppress(OrderNotFound):
-        yield plans.cancel_all(account, market)
+def _stop_report(row: _PlanRow) -> OrderReport:
+    found = payloads.report(row)
+    reason = "Bitget could not place the order when its stop price was reached" if found.state == "rejected" else ""
+    return replace(found, type="stop_limit" if row.order_type == "limit" else "stop_market", reason=reason)

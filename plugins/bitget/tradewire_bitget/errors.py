@@ -24,6 +24,7 @@ from bot import (
     RateLimited,
     Response,
     WrongAccountMode,
+    hookimpl,
 )
 
 SUCCESS = "00000"
@@ -265,8 +266,9 @@ class _Envelope(msgspec.Struct):
     message: Any = None
 
 
+@hookimpl
 def map_error(response: Response) -> ExchangeError | None:
-    """Return what a reply means. The body counts first: Bitget refuses with HTTP 400 and a JSON body, or with 200."""
+    """The body counts first: Bitget refuses with HTTP 400 and a JSON body, or with 200."""
     status = response.status
     try:
         reply = response.decode(_Envelope)

@@ -5,21 +5,13 @@ Source: https://www.bitget.com/api-doc/spot/market (read 2025-12).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeAlias
 
 import msgspec
 
-from bot import Flow, Limit, Market, OrderBook, OutcomeUnknown, Ticker
+from bot import Flow, Market, OrderBook, OutcomeUnknown, Ticker, hookimpl
 from tradewire_bitget.payloads import NO_NUMBER, Number, Reply, amount, decimal, milliseconds, positive, public
-
-_TIME = "/api/v2/public/time"
-_SYMBOLS = "/api/v2/spot/public/symbols"
-_TICKERS = "/api/v2/spot/market/tickers"
-_BOOK = "/api/v2/spot/market/orderbook"
-
-LIMITS: Mapping[str, Limit] = {f"GET {path}": Limit(20, 1) for path in (_TIME, _SYMBOLS, _TICKERS, _BOOK)}
 
 
 class _Symbol(msgspec.Struct, rename="camel"):
@@ -35,9 +27,10 @@ class _Symbol(msgspec.Struct, rename="camel"):
     status: str = ""
 
 
+@hookimpl
 def markets() -> Flow[list[Market]]:
-    """List all markets; one without precisions cannot be traded and is left out."""
-    rows = (yield public(_SYMBOLS)).decode(Reply[list[_Symbol]]).data
+    """A market without precisions cannot be traded and is left out."""
+    rows = (yield public("/api/v2/spot/public/symbols")).decode(Reply[list[_Symbol]]).data
     return [market for market in map(_market, rows) if market is not None]
 
 
@@ -82,9 +75,9 @@ class _Ticker(msgspec.Struct, rename="camel"):
     ts: Number = NO_NUMBER
 
 
+@hookimpl
 def ticker(market: Market) -> Flow[Ticker]:
-    """Read the market's price."""
-    response = yield public(_TICKERS, {"symbol": market.exchange_symbol})
+    response = yield public("/api/v2/spot/market/tickers", symbol=market.exchange_symbol)
     for row in response.decode(Reply[list[_Ticker]]).data:
         last = positive(row.last_pr)
         if row.symbol.upper() == market.exchange_symbol and last is not None:
@@ -110,9 +103,9 @@ class _Book(msgspec.Struct):
     asks: Levels
 
 
+@hookimpl
 def order_book(market: Market) -> Flow[OrderBook]:
-    """Read the best 50 levels of either side."""
-    response = yield public(_BOOK, {"symbol": market.exchange_symbol, "limit": "50"})
+    response = yield public("/api/v2/spot/market/orderbook", symbol=market.exchange_symbol, limit="50")
     book = response.decode(Reply[_Book]).data
     return OrderBook(bids=_levels(book.bids), asks=_levels(book.asks))
 
@@ -125,7 +118,7 @@ class _Time(msgspec.Struct, rename="camel"):
     server_time: Number
 
 
+@hookimpl
 def server_time() -> Flow[int]:
-    """Return Bitget's time in milliseconds."""
-    response = yield public(_TIME)
+    response = yield public("/api/v2/public/time")
     return milliseconds(response.decode(Reply[_Time]).data.server_time)

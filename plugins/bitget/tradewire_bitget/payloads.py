@@ -13,6 +13,7 @@ import msgspec
 
 from bot import (
     Account,
+    Balance,
     Fill,
     Flow,
     Market,
@@ -38,28 +39,17 @@ Fee: TypeAlias = tuple[Decimal | None, str]
 """Positive for paid, and its asset."""
 NO_FEE: Fee = (None, "")
 
-TRADE_V2 = "/api/v2/spot/trade/"
-MAY_TRANSFER = "The key may move funds between accounts; the bot does not need that."
 PAGE = 100
 OVERALL = "all"
 
-_STATES: Mapping[str, ReportState] = {
-    "init": "open",
-    "new": "open",
-    "live": "open",
-    "not_trigger": "open",
-    "executing": "open",
-    "partially_filled": "partially_filled",
-    "partially_fill": "partially_filled",
-    "partial_fill": "partially_filled",
-    "filled": "filled",
-    "full_fill": "filled",
-    "cancelled": "canceled",
-    "canceled": "canceled",
-    "cancel": "canceled",
-    "fail_execute": "rejected",
-    "fail_trigger": "rejected",
+_WORDS: Mapping[ReportState, str] = {
+    "open": "init new live not_trigger executing",
+    "partially_filled": "partially_filled partially_fill partial_fill",
+    "filled": "filled full_fill",
+    "canceled": "cancelled canceled cancel",
+    "rejected": "fail_execute fail_trigger",
 }
+_STATES = {word: state for state, words in _WORDS.items() for word in words.split()}
 
 _REASONS: Mapping[str, str] = {
     "normal_cancel": "",
@@ -74,29 +64,37 @@ _REASONS: Mapping[str, str] = {
 }
 
 
+# Requests and replies
+
+
 class Reply(msgspec.Struct, Generic[T]):
     """The envelope of every reply."""
 
     data: T
 
 
-# Requests
-
-
-def public(path: str, query: Mapping[str, str] | None = None) -> Request:
+def public(path: str, **query: str) -> Request:
     """Describe a request for market data."""
-    return Request.get(path, query or {}, auth="none", costs=_costs("GET", path))
+    return Request.get(path, query, auth="none", costs=_costs("GET", path))
 
 
-def private(account: Account, path: str, query: Mapping[str, str] | None = None) -> Request:
-    """Describe a signed GET. The query is sorted, as in Bitget's own samples."""
-    pairs = sorted((query or {}).items())
+def private(account: Account, path: str, **query: str | int) -> Request:
+    """Describe a signed GET. The query is sorted, as in Bitget's own samples; empty values are left out."""
+    pairs = sorted((name, str(value)) for name, value in query.items() if value)
     return Request.get(path, pairs, headers=_headers(account), costs=_costs("GET", path))
 
 
 def action(account: Account, path: str, json: Mapping[str, Any], *, places: bool = False) -> Request:
     """Describe a signed POST."""
     return Request.post(path, json, headers=_headers(account), costs=_costs("POST", path), places=places)
+
+
+def _headers(account: Account) -> dict[str, str]:
+    return {"paptrading": "1"} if account.options.get("demo") == "1" else {}
+
+
+def _costs(method: str, path: str) -> dict[str, int]:
+    return {f"{method} {path}": 1, OVERALL: 1}
 
 
 def pages(
@@ -122,14 +120,6 @@ def pages(
     if whole:
         raise OutcomeUnknown(f"Bitget lists more than {len(rows)} orders, too many to read at once")
     return rows
-
-
-def _headers(account: Account) -> dict[str, str]:
-    return {"paptrading": "1"} if account.options.get("demo") == "1" else {}
-
-
-def _costs(method: str, path: str) -> dict[str, int]:
-    return {f"{method} {path}": 1, OVERALL: 1}
 
 
 # Numbers
@@ -170,7 +160,25 @@ def plain(value: Decimal) -> str:
     return format(value, "f")
 
 
-# Orders
+# Balances
+
+
+class Asset(msgspec.Struct):
+    """A coin. Only v2 has `frozen`, for money in orders; its `locked` is for the rest."""
+
+    coin: str
+    available: Number = NO_NUMBER
+    frozen: Number = NO_NUMBER
+    locked: Number = NO_NUMBER
+
+
+def holdings(rows: Iterable[Asset]) -> list[Balance]:
+    """Return what `rows` say, without zeros."""
+    found = (Balance(row.coin.upper(), amount(row.available), amount(row.frozen) + amount(row.locked)) for row in rows)
+    return [balance for balance in found if balance.free or balance.locked]
+
+
+# Placing
 
 
 def size_text(order: Order) -> str:
@@ -200,29 +208,29 @@ def force_text(order: Order) -> str:
     return "post_only"
 
 
-def state(status: str, filled: Decimal) -> ReportState:
-    """Return the state Bitget's word stands for."""
-    found = _STATES.get(status.lower())
-    if found is None:
-        raise OutcomeUnknown(f"Bitget reports an order state this version does not know: {status[:40]!r}")
-    return "partially_filled" if found == "open" and filled else found
-
-
 class _Ack(msgspec.Struct, rename="camel"):
     order_id: str
 
 
 def parse_ack(response: Response, order: Order) -> OrderAck:
-    """Return what placing answers."""
     return OrderAck(response.decode(Reply[_Ack]).data.order_id, order.client_order_id)
 
 
-class OrderRow(msgspec.Struct, rename="camel", kw_only=True):
-    """An order as v2 spells it. v3 names some fields differently, and one v2 list uses some for other things."""
+# Orders and fills. Rows are spelled as in v2: v3 names some fields differently, and lists differ among themselves.
 
-    order_id: str
+
+class Row(msgspec.Struct, rename="camel", kw_only=True):
+    """What orders and fills share."""
+
+    id: str
     symbol: str
     side: Side
+    fee_detail: msgspec.Raw = NO_NUMBER
+    created: Number = msgspec.field(name="cTime", default=NO_NUMBER)
+
+
+class OrderRow(Row, rename="camel", kw_only=True):
+    id: str = msgspec.field(name="orderId")
     order_type: Literal["limit", "market"]
     status: str
     client_oid: str | None = None
@@ -231,18 +239,31 @@ class OrderRow(msgspec.Struct, rename="camel", kw_only=True):
     size: Number = NO_NUMBER
     filled: Number = msgspec.field(name="baseVolume", default=NO_NUMBER)
     trigger_price: Number = NO_NUMBER
-    fee_detail: msgspec.Raw = NO_NUMBER
     cancel_reason: str | None = None
-    created: Number = msgspec.field(name="cTime", default=NO_NUMBER)
+
+
+class FillRow(Row, rename="camel", kw_only=True):
+    id: str = msgspec.field(name="tradeId")
+    order_id: str
+    price: Number = msgspec.field(name="priceAvg")
+    size: Number
+    trade_scope: str | None = None
+
+
+def state(status: str, filled: Decimal) -> ReportState:
+    """Return the state Bitget's word stands for."""
+    found = _STATES.get(status.lower())
+    if found is None:
+        raise OutcomeUnknown(f"Bitget reports an order state this version does not know: {status[:40]!r}")
+    return "partially_filled" if found == "open" and filled else found
 
 
 def report(row: OrderRow, fee: Fee = NO_FEE) -> OrderReport:
-    """Return what `row` says."""
     filled = amount(row.filled)
     is_limit = row.order_type == "limit"
     reason = row.cancel_reason or ""
     return OrderReport(
-        exchange_order_id=row.order_id,
+        exchange_order_id=row.id,
         client_order_id=row.client_oid or "",
         exchange_symbol=row.symbol.upper(),
         side=row.side,
@@ -260,26 +281,16 @@ def report(row: OrderRow, fee: Fee = NO_FEE) -> OrderReport:
     )
 
 
-def order_reports(rows: Iterable[OrderRow], markets: Iterable[Market]) -> list[OrderReport]:
-    """Return what v2's order look-up and history say; the fee's asset follows from the market."""
-    by_symbol = {market.exchange_symbol: market for market in markets}
-    return [report(row, order_fee(row.fee_detail, row.side, by_symbol.get(row.symbol.upper()))) for row in rows]
-
-
-def order_info(account: Account, market: Market, **key: str) -> Flow[list[OrderReport]]:
-    """Look up one order on a classic account; an order that is not known gives an empty list or an error."""
-    response = yield private(account, f"{TRADE_V2}orderInfo", key)
-    return order_reports(response.decode(Reply[list[OrderRow]]).data, [market])
-
-
 def order_key(order: Order, exchange_order_id: str) -> dict[str, str]:
-    """Return what names the order in a request."""
+    """Return what names the order in a request: Bitget's id, or ours while theirs is not known."""
     return {"orderId": exchange_order_id} if exchange_order_id else {"clientOid": order.client_order_id}
 
 
-def no_such_order() -> OrderNotFound:
-    """Return the error for a look-up that found nothing."""
-    return OrderNotFound("Bitget knows no such order", remedy="It may be older than 90 days.")
+def known(found: list[OrderReport]) -> OrderReport:
+    """Return the order that a look-up found."""
+    if not found:
+        raise OrderNotFound("Bitget knows no such order", remedy="It may be older than 90 days.")
+    return found[0]
 
 
 def find(order: Order, *looks: Flow[list[OrderReport]]) -> Flow[OrderReport | None]:
@@ -295,25 +306,10 @@ def find(order: Order, *looks: Flow[list[OrderReport]]) -> Flow[OrderReport | No
     return None
 
 
-class FillRow(msgspec.Struct, rename="camel", kw_only=True):
-    """A fill as v2 spells it."""
-
-    order_id: str
-    trade_id: str
-    symbol: str
-    side: Side
-    price: Number = msgspec.field(name="priceAvg")
-    size: Number
-    fee_detail: msgspec.Raw = NO_NUMBER
-    trade_scope: str | None = None
-    created: Number = msgspec.field(name="cTime", default=NO_NUMBER)
-
-
 def fill(row: FillRow) -> Fill:
-    """Return what `row` says."""
     fee, fee_asset = fee_of(row.fee_detail)
     return Fill(
-        trade_id=row.trade_id,
+        trade_id=row.id,
         exchange_order_id=row.order_id,
         exchange_symbol=row.symbol.upper(),
         side=row.side,
@@ -329,22 +325,18 @@ def fill(row: FillRow) -> Fill:
 # Fees. Bitget has three shapes of `feeDetail`; paid is negative in v2 and positive in v3.
 
 
-class _OrderFee(msgspec.Struct, rename="camel"):
-    t: Number = NO_NUMBER
+class _Fee(msgspec.Struct, rename="camel"):
+    fee_coin: str = ""
     fee_coin_code: str = ""
-    total_fee: Number = NO_NUMBER
-
-
-class _ListedFee(msgspec.Struct, rename="camel"):
-    fee_coin: str
     fee: Number = NO_NUMBER
     total_fee: Number = NO_NUMBER
+    t: Number = NO_NUMBER
 
 
 def order_fee(detail: msgspec.Raw, side: Side, market: Market | None) -> Fee:
     """Return a v2 order's fee: `detail` is JSON text inside a string, and often empty."""
     try:
-        fees = msgspec.json.decode(msgspec.json.decode(detail, type=str), type=dict[str, _OrderFee])
+        fees = msgspec.json.decode(msgspec.json.decode(detail, type=str), type=dict[str, _Fee])
         total = decimal(fees["newFees"].t) if "newFees" in fees else None
         if total is not None and market is not None:
             return -total, market.base if side == "buy" else market.quote
@@ -359,9 +351,8 @@ def order_fee(detail: msgspec.Raw, side: Side, market: Market | None) -> Fee:
 
 def fee_of(detail: msgspec.Raw) -> Fee:
     """Return the fee of a v2 fill, an object, or of a v3 order or fill, a list in which an entry may be null."""
-    shape = list[_ListedFee | None] | _ListedFee
     try:
-        found = msgspec.json.decode(detail, type=shape)
+        found = msgspec.json.decode(detail, type=list[_Fee | None] | _Fee)
         entries = [each for each in (found if isinstance(found, list) else [found]) if each is not None]
         asset = entries[0].fee_coin
         fees = (amount(each.fee) - amount(each.total_fee) for each in entries if each.fee_coin == asset)

@@ -1,0 +1,165 @@
+"""One order as the journal keeps it: its row, and the frozen parameters that preview and exchange both get."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Any
+
+from bot.contract.models import Base, Market, Order, Quote, Side
+from bot.store.database import Row
+from bot.trading.draft import Draft
+from bot.trading.law import ENDS, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRow:
+    """One order as the journal has it. See `bot.store.schema` for the columns."""
+
+    id: int
+    account_id: int
+    user_id: int
+    exchange: str
+    symbol: str
+    side: Side
+    state: State
+    reason: str
+    params: dict[str, Any]
+    params_hash: bytes
+    intent: str
+    client_order_id: str
+    exchange_order_id: str
+    window_ends_ms: int | None
+    misses: int
+    last_miss_ms: int | None
+    filled: Decimal
+    average_price: Decimal | None
+    fee: Decimal | None
+    fee_asset: str
+    chat_id: int
+    message_id: int | None
+    expires_ms: int
+    cancel_requested_ms: int | None
+    late: bool
+    created_ms: int
+    sent_ms: int | None
+    updated_ms: int
+
+    @property
+    def order(self) -> Order:
+        """What the plugin is given."""
+        return _order(self.params, self.client_order_id)
+
+    @property
+    def market(self) -> Market:
+        """The pair, with the steps of the day the order was drafted."""
+        return self.order.market
+
+    @property
+    def quantity(self) -> Decimal:
+        """Base asset ordered; an estimate for a size in quote."""
+        return Decimal(self.params["quantity"])
+
+    @property
+    def notional(self) -> Decimal:
+        """Quote asset ordered; an estimate for a market order."""
+        return Decimal(self.params["notional"])
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.state in ENDS
+
+
+def frozen(draft: Draft, market: Market) -> dict[str, Any]:
+    """Return what the preview shows and the exchange will get, as plain values."""
+    return {
+        "symbol": market.symbol,
+        "exchange_symbol": market.exchange_symbol,
+        "base": market.base,
+        "quote": market.quote,
+        "price_step": as_text(market.price_step),
+        "quantity_step": as_text(market.quantity_step),
+        "quote_step": as_text(market.quote_step),
+        "side": draft.side,
+        "type": draft.type,
+        "size": as_text(draft.size.amount),
+        "size_in": "quote" if isinstance(draft.size, Quote) else "base",
+        "price": as_text(draft.price),
+        "stop_price": as_text(draft.stop_price),
+        "time_in_force": draft.time_in_force,
+        "post_only": draft.post_only,
+        "reference_price": as_text(draft.reference_price),
+        "best_price": as_text(_best_price(draft)),
+        "quantity": as_text(draft.quantity_estimate),
+        "notional": as_text(draft.notional_estimate),
+        "average_price": as_text(draft.average_price_estimate),
+        "fee": as_text(draft.fee_estimate),
+        "spends": draft.spends_asset,
+        "free_after": as_text(draft.free_after),
+        "warnings": list(draft.warnings),
+    }
+
+
+def params_hash(account_id: int, params: dict[str, Any]) -> bytes:
+    """Return what binds a card, its buttons and its order to one another."""
+    return hashlib.sha256(as_json([account_id, params]).encode()).digest()
+
+
+def row_of(found: Row) -> OrderRow:
+    """Return a row of the table `orders`."""
+    values = {field.name: found[field.name] for field in fields(OrderRow)}
+    values["params"] = json.loads(found["params"])
+    values["client_order_id"] = found["client_order_id"] or ""
+    values["exchange_order_id"] = found["exchange_order_id"] or ""
+    values["filled"] = Decimal(found["filled"])
+    values["average_price"], values["fee"] = _number(found["average_price"]), _number(found["fee"])
+    values["late"] = bool(found["late"])
+    return OrderRow(**values)
+
+
+def _order(params: dict[str, Any], client_order_id: str) -> Order:
+    size = Decimal(params["size"])
+    return Order(
+        client_order_id=client_order_id,
+        market=Market(
+            symbol=params["symbol"],
+            exchange_symbol=params["exchange_symbol"],
+            base=params["base"],
+            quote=params["quote"],
+            price_step=Decimal(params["price_step"]),
+            quantity_step=Decimal(params["quantity_step"]),
+            quote_step=Decimal(params["quote_step"]),
+        ),
+        side=params["side"],
+        type=params["type"],
+        size=Quote(size) if params["size_in"] == "quote" else Base(size),
+        price=_number(params["price"]),
+        stop_price=_number(params["stop_price"]),
+        time_in_force=params["time_in_force"],
+        post_only=params["post_only"],
+        reference_price=_number(params["reference_price"]),
+    )
+
+
+def _best_price(draft: Draft) -> Decimal | None:
+    """Return the best price that a market order was to meet."""
+    if draft.slippage is None:
+        return None
+    return draft.average_price_estimate / (1 + (draft.slippage if draft.side == "buy" else -draft.slippage))
+
+
+def as_text(value: Decimal | None) -> str | None:
+    """Return an amount as it is stored."""
+    return None if value is None else format(value, "f")
+
+
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def as_json(value: Any) -> str:
+    """Return JSON that is always the same for the same value."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,170 @@
+"""Requests, replies and secrets: what crosses the border between a plugin and the wire."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import TIMESTAMP, TIMESTAMP_TEXT, Credentials, OutcomeUnknown, Request, Response, Secret
+
+PAIRS = (("b", "2"), ("a", "x y"), ("b", 1))
+
+
+@pytest.mark.parametrize("make", [Request.get, Request.delete])
+def test_request_query_keeps_its_order_and_repeats(make: Callable[..., Request]) -> None:
+    """Exchanges sign the query as it is sent: nothing sorts or merges it."""
+    request = make("/v1/x", PAIRS)
+    assert (request.query, request.target, request.body) == (PAIRS, "/v1/x?b=2&a=x%20y&b=1", b"")
+
+
+def test_request_made_from_a_mapping_equals_one_made_from_pairs() -> None:
+    """Both ways of writing a query mean the same, for each method."""
+    mapping = {"a": 1, "b": "2"}
+    pairs = tuple(mapping.items())
+    assert Request.get("/x", mapping) == Request.get("/x", pairs) == Request(method="GET", path="/x", query=pairs)
+    assert Request.delete("/x", mapping) == Request.delete("/x", pairs)
+    assert Request.post("/x", query=mapping) == Request.post("/x", query=pairs)
+    assert Request.get("/x").with_query(mapping) == Request.get("/x", pairs)
+
+
+def test_request_without_a_query_has_no_question_mark() -> None:
+    """Some signatures fail over a lone `?`."""
+    assert (Request.get("/x").target, Request.get("/x", {"a": ""}).target) == ("/x", "/x?a=")
+
+
+def test_request_defaults_are_the_careful_ones() -> None:
+    """Signed unless said otherwise, and never an order by accident."""
+    assert Request.post("/x") == Request(
+        method="POST", path="/x", host="api", auth="signed", query=(), json=None, headers={}, places=False, costs={}
+    )
+
+
+@given(st.lists(st.tuples(st.text(), st.text())))
+def test_request_query_can_be_read_back(pairs: list[tuple[str, str]]) -> None:
+    """Encoded once, with nothing but unreserved characters left as they are."""
+    text = Request.get("/x", pairs).query_text
+    assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%=&")
+    read = [tuple(unquote(part) for part in pair.split("=")) for pair in text.split("&")] if pairs else []
+    assert read == pairs
+
+
+@pytest.mark.parametrize(
+    ("json", "body"),
+    [
+        (None, b""),
+        ({}, b"{}"),
+        ([], b"[]"),
+        ({"b": 1, "a": [True, None]}, b'{"b":1,"a":[true,null]}'),
+        ({"text": 'ü/"'}, '{"text":"ü/\\""}'.encode()),
+        ("plain", b'"plain"'),
+    ],
+)
+def test_request_body_is_compact_json_in_the_order_given(json: Any, body: bytes) -> None:
+    """No spaces, no sorting, no escaping of what UTF-8 can say."""
+    assert Request.post("/x", json).body == body
+
+
+@pytest.mark.parametrize("json", [{"amount": Decimal("0.1")}, {"when": TIMESTAMP}, {"n": {"t": TIMESTAMP}}])
+def test_request_body_refuses_what_json_cannot_say(json: Any) -> None:
+    """An amount is written as text by the plugin, and a time stands on the first level: neither is guessed."""
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        _ = Request.post("/x", json).body
+
+
+def test_request_stamped_fills_each_timestamp_and_nothing_else() -> None:
+    """Text in a query, a number in JSON, text in JSON where that was asked for."""
+    request = Request.post("/x", {"t": TIMESTAMP, "s": TIMESTAMP_TEXT, "a": 1}, query=[("t", TIMESTAMP), ("a", "1")])
+    stamped = request.stamped(17)
+    assert stamped == Request.post("/x", {"t": 17, "s": "17", "a": 1}, query=[("t", "17"), ("a", "1")])
+    assert request.json == {"t": TIMESTAMP, "s": TIMESTAMP_TEXT, "a": 1}
+    assert Request.post("/x", [1]).stamped(17) == Request.post("/x", [1])
+
+
+def test_request_with_headers_adds_to_a_copy() -> None:
+    """`sign` adds; what the flow wrote stays, and the flow's own request is untouched."""
+    request = Request.get("/x", headers={"demo": "1"})
+    assert request.with_headers({"key": "k"}) == Request.get("/x", headers={"demo": "1", "key": "k"})
+    assert request.headers == {"demo": "1"}
+    assert request.with_json({"a": 1}) == Request.get("/x", headers={"demo": "1"}, json={"a": 1})
+
+
+def test_request_and_response_cannot_be_changed() -> None:
+    """What was checked is what is sent."""
+    with pytest.raises(FrozenInstanceError):
+        Request.get("/x").path = "/y"  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        Response(200, {}, b"").status = 500  # type: ignore[misc]
+
+
+def test_response_numbers_keep_every_digit() -> None:
+    """A fraction becomes a `Decimal`, never a `float`; a whole number stays whole."""
+    found = Response(200, {}, b'{"p":0.1234567890123456789,"e":1e-18,"n":12345678901234567890}').json()
+    assert found == {"p": Decimal("0.1234567890123456789"), "e": Decimal("1e-18"), "n": 12345678901234567890}
+    assert [type(value) for value in found.values()] == [Decimal, Decimal, int]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"a":', b"\xff\xfe\xfd"])
+def test_response_that_is_not_json_is_a_doubt(body: bytes) -> None:
+    """An unreadable reply proves nothing, and keeps its status for the log."""
+    with pytest.raises(OutcomeUnknown) as raised:
+        Response(502, {}, body).json()
+    assert (str(raised.value), raised.value.status) == ("the exchange sent an unreadable reply", 502)
+
+
+class Ack(msgspec.Struct):
+    """A reply's shape."""
+
+    id: str
+    price: Decimal
+
+
+def test_response_decoded_keeps_every_digit_and_ignores_the_unknown() -> None:
+    """Exchanges add fields without notice; amounts arrive as text or as a number."""
+    for price in ('"0.12345678901234567890"', "0.12345678901234567890"):
+        found = Response(200, {}, f'{{"id":"7","price":{price},"new":1}}'.encode()).decode(Ack)
+        assert (found.id, str(found.price)) == ("7", "0.12345678901234567890")
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [(b"<html>", "malformed"), (b'{"id":"7"}', "`price`"), (b'{"id":7,"price":"1"}', "`$.id`"), (b"", "truncated")],
+)
+def test_response_of_another_shape_is_a_doubt_that_names_the_field(body: bytes, named: str) -> None:
+    """What is missing or of another type is said, and nothing is assumed."""
+    with pytest.raises(OutcomeUnknown, match="the exchange sent a reply of an unexpected shape") as raised:
+        Response(200, {}, body).decode(Ack)
+    assert named in str(raised.value)
+    assert raised.value.status == 200
+
+
+def test_secret_shows_itself_to_nobody_but_reveal() -> None:
+    """However it is printed it says no more than that it is one."""
+    secret = Secret("canary")
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret:>20}", repr(Credentials(secret, secret))]
+    assert "canary" not in "".join(shown)
+    assert shown[:4] == ["Secret(…)"] * 4
+    assert secret.reveal() == "canary"
+
+
+@pytest.mark.parametrize("act", [copy.copy, copy.deepcopy, pickle.dumps, hash], ids=lambda act: act.__name__)
+def test_secret_is_neither_copied_nor_stored_nor_hashed(act: Callable[[Any], Any]) -> None:
+    """Each of these would be a second home."""
+    with pytest.raises(TypeError):
+        act(Secret("canary"))
+
+
+def test_secret_compares_by_value() -> None:
+    """Equal to the same secret and to nothing else, its own text included; an empty one is false."""
+    secret: object = Secret("ü")
+    assert [secret == other for other in (Secret("ü"), Secret("u"), "ü", None)] == [True, False, False, False]
+    assert [bool(Secret("x")), bool(Secret("")), bool(Credentials().email)] == [True, False, False]

@@ -1,0 +1,428 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bot import Request, Response
+from bot.trading import journal
+from bot.trading.orders import OrderRow
+from tests.trading.conftest import ANN, Blind, Room, new_room
+
+DAY_SECONDS = 86_400
+
+
+async def ask(room: Room, row: OrderRow, *, at_ms: int | None = None) -> OrderRow:
+    """Let the reconciler ask once, at that time, and return the order afterwards."""
+    if at_ms is not None:
+        room.clock.advance((at_ms - room.clock.now_ms()) / 1000)
+    await room.reconciler.check(room.row(row))
+    return room.row(row)
+
+
+async def doubtful(room: Room) -> tuple[OrderRow, int]:
+    """Return an order that never arrived, and the first moment at which a miss may count."""
+    row = await room.placed("drop before")
+    assert row.window_ends_ms is not None
+    return row, row.window_ends_ms + 5_001
+
+
+# Proved absent.
+
+
+async def test_absence_needs_three_misses_five_seconds_apart_after_window_and_five_more(room: Room) -> None:
+    """The figures of the rule, to the millisecond: nothing counts too early or too close, and the third decides."""
+    row, first = await doubtful(room)
+    moments = (
+        (first - 10_000, 0, "unknown"),
+        (first - 1, 0, "unknown"),
+        (first, 1, "unknown"),
+        (first + 4_999, 1, "unknown"),
+        (first + 5_000, 2, "unknown"),
+        (first + 9_999, 2, "unknown"),
+        (first + 10_000, 3, "not_placed"),
+    )
+    seen = []
+    for at_ms, _, _ in moments:
+        now = await ask(room, row, at_ms=at_ms)
+        seen.append((at_ms, now.misses, now.state))
+    assert tuple(seen) == moments
+
+
+@pytest.mark.parametrize("error", ["error", "unreadable", "POOR", "GONE"])
+async def test_absence_error_between_neither_counts_nor_resets(room: Room, error: str) -> None:
+    """A question that failed is no answer, in either direction."""
+    row, first = await doubtful(room)
+    room.exchange.reads = [error, "fine", error, "fine", error, error]
+    seen = [(await ask(room, row, at_ms=first + number * 6_000)).misses for number in range(6)]
+    assert seen == [0, 1, 1, 2, 2, 2]
+    assert (await ask(room, row, at_ms=first + 36_000)).state == "not_placed"
+
+
+async def test_absence_slow_answer_counts_from_the_question(room: Room) -> None:
+    """A question put inside the window says nothing about the end of it, however late its answer comes."""
+    row, first = await doubtful(room)
+    room.exchange.answering = lambda: room.clock.advance(10)
+    assert (await ask(room, row, at_ms=first - 5_000)).misses == 0
+
+
+async def test_absence_slow_answers_are_spaced_by_their_questions(room: Room) -> None:
+    """Asked again at once after an answer, the exchange has not been given five seconds, though the answer took six."""
+    row, first = await doubtful(room)
+    await ask(room, row, at_ms=first)
+    room.exchange.answering = lambda: room.clock.advance(6)
+    assert (await ask(room, row, at_ms=first + 1_000)).misses == 1
+
+
+async def test_absence_is_judged_by_the_exchanges_clock(room: Room) -> None:
+    """The window ends by the exchange's time: with its clock 60 s behind ours, ours proves nothing yet."""
+    clock = room.gateway.named("acme").transport.clock
+    clock.learn(room.clock.now_ms() - 60_000, began_ms=room.clock.now_ms(), ended_ms=room.clock.now_ms())
+    row, first = await doubtful(room)
+    assert first < room.clock.now_ms()
+    clock.offset_ms = -60_000
+    assert [(await ask(room, row)).misses, (await ask(room, row, at_ms=first + 60_000)).misses] == [0, 1]
+
+
+async def test_absence_found_after_two_misses_is_open(room: Room) -> None:
+    """Until the last moment the order may turn up, and then it is simply open."""
+    row, first = await doubtful(room)
+    for number in range(2):
+        await ask(room, row, at_ms=first + number * 6_000)
+    room.exchange._take(_body(row), 0)
+    now = await ask(room, row)
+    assert (now.state, now.late, now.misses) == ("open", False, 0)
+
+
+async def test_absence_survives_a_restart(room: Room) -> None:
+    """Misses counted before a restart are kept; a restart proves nothing by itself."""
+    row, first = await doubtful(room)
+    await ask(room, row, at_ms=first)
+    again = room.restart()
+    assert (again.row(row).misses, again.row(row).state) == (1, "unknown")
+    await again.settle()
+    assert again.row(row).state == "not_placed"
+    await again.close()
+
+
+# Where no machine can know.
+
+
+async def test_no_window_never_ends_by_itself(vague: Room) -> None:
+    """Without a documented window a day of clean misses proves nothing: a person has to look."""
+    row = await vague.placed("drop before")
+    await vague.live(DAY_SECONDS, turn=60)
+    assert vague.row(row).state == "needs_human"
+
+
+async def test_no_window_asks_a_person_after_120_seconds_and_three_misses(vague: Room) -> None:
+    """Three misses are not enough before two minutes, nor are two minutes without three misses."""
+    row = await vague.placed("drop before")
+    assert row.sent_ms is not None
+    states = []
+    for seconds in (10, 20, 30, 119.999, 125):
+        now = await ask(vague, row, at_ms=row.sent_ms + round(seconds * 1000))
+        states.append((now.misses, now.state))
+    assert states == [(1, "unknown"), (2, "unknown"), (3, "unknown"), (4, "unknown"), (5, "needs_human")]
+
+
+async def test_no_window_two_misses_after_120_seconds_still_wait(vague: Room) -> None:
+    """An exchange that was down for two minutes gets its three clean questions first."""
+    row = await vague.placed("drop before")
+    assert row.sent_ms is not None
+    vague.exchange.reads = ["error"] * 3
+    states = []
+    for seconds in (50, 100, 150, 200, 206, 212):
+        now = await ask(vague, row, at_ms=row.sent_ms + seconds * 1000)
+        states.append((now.misses, now.state))
+    assert states == [(0, "unknown")] * 3 + [(1, "unknown"), (2, "unknown"), (3, "needs_human")]
+
+
+async def test_needs_human_order_that_turns_up_is_open(vague: Room) -> None:
+    """The machine keeps looking while it waits for a person."""
+    row = await vague.placed("drop before")
+    await vague.live(200)
+    assert vague.row(row).state == "needs_human"
+    vague.exchange._take(_body(row), 0)
+    await vague.live(61)
+    assert vague.row(row).state == "open"
+
+
+async def test_needs_human_closed_by_hand_is_watched_on(vague: Room) -> None:
+    """A person may be wrong: what they closed is adopted if it turns up after all."""
+    row = await vague.placed("drop before")
+    await vague.live(200)
+    await vague.desk.settle_by_hand(row.id, ANN)
+    closed = vague.row(row).state
+    vague.exchange._take(_body(row), 0)
+    await vague.live(601)
+    assert (closed, vague.row(row).state, vague.row(row).late) == ("not_placed", "open", True)
+
+
+async def test_exchange_that_cannot_be_asked_leaves_it_to_a_person(tmp_path: Path) -> None:
+    """A plugin without `find_order` cannot settle a doubt; after two minutes the owner may."""
+    room = new_room(tmp_path, kind=Blind)
+    row = await room.placed("drop after")
+    await room.live(119)
+    early = room.row(row).state
+    await room.live(61)
+    assert (early, room.row(row).state, room.row(row).misses) == ("unknown", "needs_human", 0)
+    await room.close()
+
+
+# Found late.
+
+
+@pytest.mark.parametrize(
+    ("hours", "state", "late"), [(1, "open", True), (23.8, "open", True), (24.2, "not_placed", False)]
+)
+async def test_late_order_is_adopted_within_a_day(room: Room, hours: float, state: str, late: bool) -> None:
+    """An order proved absent is watched for 24 hours, and taken over if it turns up after all."""
+    row = await room.placed("drop before")
+    await room.settle()
+    assert room.row(row).state == "not_placed"
+    room.clock.advance(hours * 3600 - 60)
+    room.exchange._take(_body(row), 0)
+    await room.live(1200, turn=60)
+    now = room.row(row)
+    assert (now.state, now.late) == (state, late)
+
+
+async def test_late_watch_is_for_what_may_have_arrived_only(room: Room) -> None:
+    """An order that surely never left is not asked after."""
+    await room.placed("unreachable")
+    await room.live(700)
+    assert "/find" not in room.exchange.asked
+
+
+async def test_late_order_is_followed_to_its_end(room: Room) -> None:
+    """After its adoption it is an order like any other."""
+    row = await room.placed("drop before")
+    await room.settle()
+    room.exchange._take(_body(row), 0)
+    await room.live(601)
+    room.exchange.fill()
+    await room.live(30)
+    assert (room.row(row).state, room.row(row).filled) == ("filled", Decimal("0.5"))
+
+
+# Another order under our name.
+
+
+def _body(row: OrderRow, **other: str) -> dict[str, str]:
+    names = ("side", "type", "price")
+    body = {"client_id": row.client_order_id, "symbol": "BTCUSDT", "quantity": row.params["size"]}
+    return body | {name: row.params[name] for name in names} | other
+
+
+@pytest.mark.parametrize("other", [{"side": "sell"}, {"price": "58000.01"}, {"quantity": "0.6"}, {"symbol": "ETHUSDT"}])
+async def test_report_of_another_order_is_not_adopted(room: Room, other: dict[str, str]) -> None:
+    """An id that is only a label may name somebody else's order: it is neither taken over, nor is it a miss."""
+    row = await room.placed("drop before")
+    room.exchange._take(_body(row, **other), 0)
+    await room.live(60)
+    now = room.row(row)
+    assert (now.state, now.misses, now.exchange_order_id) == ("unknown", 0, "")
+
+
+@pytest.mark.parametrize(("age_ms", "state"), [(0, "open"), (60_000, "open"), (60_001, "unknown")])
+async def test_report_of_an_older_order_is_not_adopted(room: Room, age_ms: int, state: str) -> None:
+    """An id that may repeat can name an order of long ago; one minute is left for clocks that differ."""
+    row = await room.placed("drop before")
+    room.exchange._take(_body(row), 0)
+    assert row.sent_ms is not None
+    room.exchange.orders[-1].created_ms = row.sent_ms - age_ms
+    await room.live(10)
+    assert room.row(row).state == state
+
+
+async def test_report_of_another_order_is_left_to_a_person_in_the_end(room: Room) -> None:
+    """What a machine cannot tell apart does not block the pair for ever."""
+    row = await room.placed("drop before")
+    room.exchange._take(_body(row, side="sell"), 0)
+    await room.live(200)
+    assert room.row(row).state == "needs_human"
+
+
+async def test_report_under_another_client_id_is_not_adopted(room: Room) -> None:
+    """An answer that names another client order id is not of our order, though all figures agree."""
+    row = await room.placed("drop before")
+    room.exchange._take(_body(row), 0)
+    find = room.exchange.named
+    room.exchange.named = lambda name: [replace(each, client_id="other") for each in find(name)]  # type: ignore[assignment,method-assign]
+    await room.live(60)
+    assert room.row(row).state == "unknown"
+
+
+@pytest.mark.parametrize("price", ["58000", "58000.00", "0"])
+async def test_report_of_our_order_spelt_otherwise_is_adopted(room: Room, price: str) -> None:
+    """Trailing zeros, or a price that the exchange does not tell, do not make it another order."""
+    row = await room.placed("drop before")
+    room.exchange._take(_body(row, price=price, quantity="0.500000"), 0)
+    await room.live(3)
+    assert room.row(row).state == "open"
+
+
+# The exchange is down.
+
+
+async def test_exchange_down_keeps_the_doubt(room: Room) -> None:
+    """Hours without an answer change nothing; the first answers settle it."""
+    row = await room.placed("drop after")
+    room.exchange.broken["/find"] = "error"
+    await room.live(7200, turn=30)
+    during = room.row(row)
+    del room.exchange.broken["/find"]
+    await room.live(61)
+    assert (during.state, during.misses, room.row(row).state) == ("unknown", 0, "open")
+
+
+async def test_live_order_unknown_to_a_replica_stays_open(room: Room) -> None:
+    """`order not found` about an order that was accepted is no news of it."""
+    row = await room.placed()
+    room.exchange.broken["/order"] = "GONE"
+    await room.live(60)
+    assert room.row(row).state == "open"
+
+
+async def test_one_order_that_fails_does_not_hold_up_another(room: Room) -> None:
+    """An order whose row cannot be written is tried again; the others are looked after meanwhile."""
+    bad = await room.placed("drop after")
+    good = await room.placed("drop after", pair="ETH/USDT")
+    room.sql(
+        f"CREATE TRIGGER bad BEFORE UPDATE ON orders WHEN OLD.id={bad.id} BEGIN SELECT RAISE(ABORT, 'bad row'); END"
+    )
+    await room.live(3)
+    assert [room.row(row).state for row in (bad, good)] == ["unknown", "open"]
+    room.sql("DROP TRIGGER bad")
+    await room.live(60)
+    assert room.row(bad).state == "open"
+
+
+async def test_one_exchange_that_hangs_does_not_hold_up_another_order(room: Room) -> None:
+    """A question without an answer waits alone; the next turn asks after all other orders."""
+    slow = await room.placed("drop after")
+    other = await room.placed("drop after", pair="ETH/USDT")
+    send, forever = room.exchange.send, asyncio.Event()
+
+    async def hanging(request: Request, *, timeout_seconds: float) -> Response:
+        if dict(request.query).get("client_id") == slow.client_order_id:
+            await forever.wait()
+        return await send(request, timeout_seconds=timeout_seconds)
+
+    room.exchange.send = hanging  # type: ignore[method-assign]
+    await room.reconciler.step()
+    assert [room.row(row).state for row in (slow, other)] == ["unknown", "open"]
+    room.exchange.fill()
+    room.reconciler.watch(other.id)
+    await room.reconciler.step()
+    assert room.row(other).filled == Decimal("0.5")
+    forever.set()
+    await room.live(5)
+    assert room.row(slow).state == "open"
+
+
+# When it asks.
+
+
+async def _asks(room: Room, path: str, seconds: float) -> list[float]:
+    """Step as the loop does, and return the seconds at which the exchange was asked."""
+    began, times = room.clock.monotonic(), []
+    while room.clock.monotonic() - began < seconds:
+        before = room.exchange.asked.count(path)
+        at = round(room.clock.monotonic() - began, 2)
+        pause = await room.reconciler.step()
+        assert 0.05 <= pause <= 1.0
+        times += [at] * (room.exchange.asked.count(path) - before)
+        room.clock.advance(pause)
+    return times
+
+
+async def test_step_asks_after_a_doubt_at_growing_intervals(room: Room) -> None:
+    """1, 2, 4, 8, 15, 30 seconds, then every minute; at once again when somebody asks for it."""
+    row = await room.placed("drop after")
+    room.exchange.broken["/find"] = "error"
+    times = await _asks(room, "/find", 190)
+    assert [round(b - a) for a, b in pairwise(times)] == [1, 2, 4, 8, 15, 30, 60, 60]
+    room.reconciler.watch(row.id)
+    assert (await _asks(room, "/find", 4))[:3] == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("age", "every"), [(0, 0.5), (9, 0.5), (11, 2), (59, 2), (61, 5), (599, 5), (601, 15), (3599, 15), (3601, 30)]
+)
+async def test_step_asks_after_a_live_order_less_often_as_it_ages(room: Room, age: float, every: float) -> None:
+    """A young order is asked after twice a second, an old one twice a minute."""
+    await room.placed()
+    room.clock.advance(age)
+    times = await _asks(room, "/order", every + 0.9)
+    assert times[:2] == [0, every]
+
+
+async def test_step_asks_often_again_after_a_cancel(room: Room) -> None:
+    """The age of a cancel counts, not that of the order."""
+    row = await room.placed()
+    room.clock.advance(7200)
+    await room.desk.cancel(row.id, ANN)
+    room.exchange.orders[0].state = "open"
+    await room.desk.drain()
+    room.exchange.orders[0].state = "open"
+    assert (await _asks(room, "/order", 1.4))[:3] == [0, 0.5, 1]
+
+
+async def test_step_leaves_an_order_alone_while_it_is_being_sent(room: Room) -> None:
+    """Asking about a request in flight could only confuse; its outcome comes by itself."""
+    row = await room.confirmed()
+    room.exchange.faults.append("hang")
+    room.desk.send(row)
+    await room.exchange.hanging.wait()
+    await room.live(30)
+    assert (room.row(row).state, "/find" in room.exchange.asked) == ("sending", False)
+
+
+async def test_step_sweeps_previews_that_nobody_confirmed(room: Room) -> None:
+    """A preview ends after 60 seconds, and its card is drawn once more to say so."""
+    row = await room.propose()
+    room.sql("DELETE FROM outbox")
+    await room.live(61)
+    assert room.row(row).state == "expired"
+    assert room.sql("SELECT 1 FROM outbox WHERE order_id=?", row.id)
+
+
+async def test_step_forgets_orders_that_are_over(room: Room) -> None:
+    """Nothing is kept of an order that needs no looking after."""
+    await room.placed()
+    room.exchange.fill()
+    await room.live(2)
+    assert (room.reconciler._due, room.reconciler._tries) == ({}, {})
+
+
+async def test_run_settles_a_doubt_and_ends_when_cancelled(room: Room) -> None:
+    """The loop does by itself what its steps do, survives a failing database, and stops when told."""
+    row = await room.placed("late")
+    room.sql("ALTER TABLE accounts RENAME TO gone")
+    found = asyncio.Event()
+    room.reconciler._told = lambda: found.set() if room.row(row).state == "open" else None
+    task = asyncio.ensure_future(room.reconciler.run())
+    for _ in range(3):
+        await room.store.run(lambda db: None)
+        await asyncio.sleep(0)
+    room.sql("ALTER TABLE gone RENAME TO accounts")
+    await asyncio.wait_for(found.wait(), 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_watched_is_live_doubtful_and_lately_absent(room: Room) -> None:
+    """Exactly those are looked after."""
+    live = await room.placed()
+    await room.placed("refuse", pair="ETH/USDT")
+    doubt = await room.placed("drop before", side="sell")
+    await room.propose("sell", "ETH/USDT")
+    watched = room.store.transact(lambda db: journal.watched(db, room.clock.now_ms()))
+    assert [row.id for row in watched] == [live.id, doubt.id]
