@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 
 from bot.chat.numbers import format_amount, format_money, format_percent, format_price
 from bot.chat.reply import Key, Reply
@@ -146,9 +147,7 @@ def _explanation(row: OrderRow, exchange: str) -> list[str]:
 
 
 def _buttons(row: OrderRow) -> tuple[tuple[Key, ...], ...]:
-    def button(text: str, action: str, **options: object) -> Button:
-        return Button(text, action, order_id=row.id, **options)  # type: ignore[arg-type]
-
+    button = partial(Button, order_id=row.id)
     if row.state == "proposed":
         return (
             (

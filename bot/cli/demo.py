@@ -127,8 +127,9 @@ def _instance(directory: Path, token: str, server: LocalServer) -> Instance:
 
 
 def _people(db: Connection, now_ms: int) -> None:
-    for person, name, role in ((ANN, "Ann", "trader"), (BOB, "Bob", "admin")):
-        people.ensure_user(db, person, role, name, now_ms=now_ms)  # type: ignore[arg-type]
+    people.ensure_user(db, ANN, "trader", "Ann", now_ms=now_ms)
+    people.ensure_user(db, BOB, "admin", "Bob", now_ms=now_ms)
+    for person in (ANN, BOB):
         if not people.accounts_of(db, person):
             people.add_account(db, person, "paper", "main", now_ms)
 

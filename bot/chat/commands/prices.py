@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 from bot.chat.gate import ANYWHERE
 from bot.chat.numbers import format_money, format_percent, format_price
@@ -22,10 +23,10 @@ async def price(call: Call) -> Reply:
     exchanges = await _asked(call)
     found = await asyncio.gather(*(_ticker(call, exchange, wanted) for exchange in exchanges), return_exceptions=True)
     answers = [each for each in found if not isinstance(each, BaseException)]
-    failures = [each for each in found if isinstance(each, BaseException)]
-    for failure in failures:
-        if not isinstance(failure, BotError):
-            raise failure
+    failures = [each for each in found if isinstance(each, BotError)]
+    for each in found:
+        if isinstance(each, BaseException) and not isinstance(each, BotError):
+            raise each
     if not answers:
         raise failures[0]
     text = Text().bold(answers[0][1].symbol).line()
@@ -33,7 +34,7 @@ async def price(call: Call) -> Reply:
         text.table(_rows(exchange, market, ticker))
     for failure in failures:
         if not isinstance(failure, UserError):
-            text.line(f"⚠ {in_words(failure)}")  # type: ignore[arg-type]
+            text.line(f"⚠ {in_words(failure)}")
     return Reply(text)
 
 
@@ -54,8 +55,8 @@ async def _ticker(call: Call, exchange: Exchange, wanted: str) -> tuple[Exchange
 
 
 def _rows(exchange: Exchange, market: Market, ticker: Ticker) -> list[tuple[str, ...]]:
-    def shown(value: object) -> str:
-        return "–" if value is None else format_price(value, market.price_step)  # type: ignore[arg-type]
+    def shown(value: Decimal) -> str:
+        return format_price(value, market.price_step)
 
     change = f"  {format_percent(ticker.last / ticker.open_24h - 1)} 24h" if ticker.open_24h else ""
     rows: list[tuple[str, ...]] = [(exchange.info.title, shown(ticker.last) + change)]

@@ -1,7 +1,7 @@
 """Which sockets are opened for whom, and what their frames mean.
 
 The frames are the samples of Bitget's documentation (read 2025-12); the order of classic accounts is a live one,
-published in ccxt issue 22828.
+published in ccxt #22828.
 """
 
 from __future__ import annotations
