@@ -24,6 +24,7 @@ from bot.cli.instance import Instance, open_instance
 from bot.cli.run import NO_OWNER, NO_TOKEN
 from bot.config import Settings, Storage, load
 from bot.contract.errors import BotError, ConfigError, VaultError
+from bot.exchanges.address import addresses
 from bot.store.database import Store, StoreError
 from bot.trading.connect import Mark, Step, check_key, clock_step, with_keys
 
@@ -76,6 +77,8 @@ async def _examine(path: Path | None, *, offline: bool) -> AsyncIterator[Check]:
     for check in (*_storage(settings), *_people(settings)):
         is_sound = is_sound and not (check.name in {"database", "master key"} and check.mark == "failed")
         yield check
+    sections = {name: section for name, section in settings.exchanges.items() if section.enabled}
+    yield Check("address", "ok", " ".join(addresses(sections).lines))
     if offline:
         return
     if settings.telegram.token.get_secret_value():

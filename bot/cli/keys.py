@@ -44,6 +44,7 @@ def keys() -> None:
 @click.option("--label", help="A name for the account. Default: main, main2, ...")
 @click.option("--stdin", "from_stdin", is_flag=True, help='Read {"key": ..., "secret": ..., ...} instead of asking.')
 @click.option("--demo", is_flag=True, help="The key is for the exchange's demo mode.")
+@click.option("--option", "chosen", multiple=True, metavar="NAME=VALUE", help="One of the exchange's options.")
 def add(
     *,
     path: Path | None,
@@ -52,6 +53,7 @@ def add(
     label: str | None,
     from_stdin: bool,
     demo: bool,
+    chosen: tuple[str, ...],
 ) -> None:
     """Store a key, sealed, and check it with the exchange.
 
@@ -71,12 +73,19 @@ def add(
             exchange_id=info.id,
             label=label,
             fields=fields,
-            options={"demo": "1"} if demo else None,
+            options=_options(chosen) | ({"demo": "1"} if demo else {}),
             on_step=_print_step,
         )
         connected = opened.run(connecting)
         verdict = "" if all(step.mark != "unknown" for step in connected.steps) else ", not verified in full"
         click.echo(f"{info.title}·{connected.account.label} of user {user_id} is stored{verdict}.")
+
+
+def _options(chosen: tuple[str, ...]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in chosen]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise UserError(f"--option takes NAME=VALUE, such as --option demo=1; {wrong[0]} has no value.", code="FIELDS")
+    return {name: value for name, _, value in pairs}
 
 
 @keys.command("list")

@@ -124,7 +124,8 @@ def find_order(account: Account, order: Order) -> Flow[OrderReport | None]:
 
     Returns:
         The order, or `None` when by-client-id look-up, open orders and history were all read cleanly and none has
-        it. An error in any of them must be raised: it is not an answer.
+        it. An error in any of them must be raised: it is not an answer. Several orders that could be it:
+        `OutcomeUnknown` with the code `AMBIGUOUS`, which a person then settles.
     """
 
 

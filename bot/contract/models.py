@@ -307,6 +307,8 @@ class ExchangeInfo:
             streams name a host, never an address.
         paths: Allow-list of `METHOD /path` with `*` for one segment. The core refuses every other request.
         credential_fields: Names out of `key`, `secret`, `passphrase`, `email`, in the order they are asked for.
+        options: What may be chosen for an account besides its keys: name to what it does. `demo` comes with the
+            capability `sandbox`.
         limits: Name to limits that are all kept; `Request.costs` refers to the names.
         client_id: Rule for client order ids.
         capabilities: What can be done.
@@ -325,6 +327,7 @@ class ExchangeInfo:
     hosts: Mapping[str, str]
     paths: tuple[str, ...]
     credential_fields: tuple[str, ...] = ("key", "secret")
+    options: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
     client_id: ClientId = field(default_factory=ClientId)
     capabilities: Capabilities = field(default_factory=Capabilities)

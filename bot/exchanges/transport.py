@@ -34,6 +34,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _MOST_REQUESTS = 20
+_BANNED = 418  # for going on after 429; without a figure the shortest ban that an exchange documents is kept
+_BAN_SECONDS = 120.0
 _LARGEST_BODY = 64 * 1024
 _READ_SECONDS = 10.0
 _PLACE_SECONDS = 15.0
@@ -321,6 +323,8 @@ class Transport:
         elif told:
             with suppress(ValueError):
                 seconds = parsedate_to_datetime(told).timestamp() - self.clock.now_ms() / 1000
+        if seconds <= 0 and response.status == _BANNED:
+            return _BAN_SECONDS
         return seconds if seconds > 0 else None
 
 

@@ -83,7 +83,7 @@ async def connect(
         exchange_id: Such as `bitget`.
         label: The person's name for the account; `None` takes the next free one.
         fields: The exchange's credential fields, as they were pasted.
-        options: `{"demo": "1"}` for the exchange's demo mode.
+        options: `{"demo": "1"}` for the exchange's demo mode, and what `ExchangeInfo.options` names.
         on_step: Told each step as soon as it is known.
 
     Raises:
@@ -92,6 +92,9 @@ async def connect(
     """
     info = _info(gateway, exchange_id)
     clean = _clean(info, fields)
+    if unknown := sorted(set(options or ()) - {"demo", *info.options}):
+        known = ", ".join(info.options) or "none"
+        raise UserError(f"{info.title} has no option {unknown[0]}. It has: {known}.", code="FIELDS")
     if options and "demo" in options and not info.capabilities.sandbox:
         raise UserError(f"{info.title} has no demo mode. Leave it out.", code="NO_DEMO")
     now_ms = clock.now_ms()

@@ -11,10 +11,12 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
+from bot.accounts.people import AccountRow
 from bot.clock import Clock
-from bot.contract.errors import BotError, NotSent, OrderNotFound
+from bot.contract.errors import BotError, ExchangeError, OrderNotFound
 from bot.contract.models import OrderReport
 from bot.store.database import Connection, Store
 from bot.trading import journal
@@ -33,6 +35,10 @@ _STREAMED_SECONDS = 15.0
 _LATE_SECONDS = 600.0
 _AT_ONCE = 8
 _PATIENCE_SECONDS = 0.5
+_NO_ANSWER_EVER = {
+    "UNSUPPORTED": "The exchange cannot be asked for it.",
+    "AMBIGUOUS": "The exchange shows several orders like it, and does not tell which it is.",
+}
 _SAME_TIME_MS = 60_000
 
 
@@ -142,18 +148,33 @@ class Reconciler:
             return  # a live order unknown to this replica: ask again
         except BotError as error:
             log.info("order #%s: no answer when asked: %s", row.id, error)
-            if isinstance(error, NotSent) and error.code == "UNSUPPORTED":
-                await self._store.run(lambda db: self._hand_over(db, row.id, "The exchange cannot be asked for it."))
+            if isinstance(error, ExchangeError) and error.code in _NO_ANSWER_EVER:
+                reason = _NO_ANSWER_EVER[error.code]
+                await self._store.run(lambda db: self._hand_over(db, row.id, reason))
             return
         if report is not None and not _is_same(row, report, offset_ms=exchange_ms - asked_ms):
             log.error("order #%s: the exchange's report is of another order (%s)", row.id, report.exchange_order_id)
             reason = "The exchange shows another order under this order's id."
             await self._store.run(lambda db: self._hand_over(db, row.id, reason))
             return
+        if report is not None and report.fee is None and report.filled > row.filled:
+            report = await self._with_fee(account, row, report)
         # A miss counts from when the question was put: the answer may have been slow, and the offset may be new.
         exchange_ms = min(exchange_ms, exchange_clock.now_ms())
         await self._store.run(lambda db: self._commit(db, row.id, report, asked_ms, exchange_ms))
         self._told()
+
+    async def _with_fee(self, account: AccountRow, row: OrderRow, report: OrderReport) -> OrderReport:
+        """Return a report with the fee of its fills, for exchanges that tell it only there."""
+        try:
+            fills = await self._gateway.fills(account, [row.market], report.exchange_order_id)
+        except BotError:
+            return report
+        mine = [fill for fill in fills if fill.exchange_order_id == report.exchange_order_id]
+        assets = {fill.fee_asset for fill in mine}
+        if len(assets) != 1 or sum(fill.quantity for fill in mine) != report.filled:
+            return report
+        return replace(report, fee=sum((fill.fee for fill in mine), Decimal(0)), fee_asset=assets.pop())
 
     def _commit(
         self, db: Connection, order_id: int, report: OrderReport | None, asked_ms: int, exchange_ms: int

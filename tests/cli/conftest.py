@@ -176,6 +176,7 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installatio
     monkeypatch.setattr(registry, "discover", lambda: made.plugins)
     monkeypatch.setattr("bot.cli.instance.HttpWire", lambda *_, **__: FakeWire(made))
     monkeypatch.setattr("bot.cli.instance.SystemClock", FakeClock)
+    monkeypatch.setattr("bot.exchanges.address.outgoing_address", lambda: "93.184.216.34")
     return made
 
 

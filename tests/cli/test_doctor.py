@@ -53,11 +53,24 @@ def test_doctor_healthy_installation_has_one_line_each(installation: Any) -> Non
         f"✓ master key: {installation.master_key}, for its owner alone",
         f"✓ database: {installation.database} is whole, and every commit reaches the disk",
         "✓ owner: 7",
+        "✓ address: This server sends from 93.184.216.34.",
         "✓ token: @acme_bot",
         "✓ acme: answers, 0 markets",
         "✓ acme: clock: +38 ms",
         "✓ key acme·main of user 7: clock: +38 ms; signature: accepted; read: 0 assets; trade: allowed; no order was "
         "sent to try it; withdraw: verified: the key cannot withdraw; IP: bound to addresses",
+    ]
+
+
+def test_doctor_private_address_is_no_fault_and_points_to_the_public_one(installation: Any) -> None:
+    """The line says where exchanges see requests come from, of each exchange that is in use."""
+    section = '[exchanges.acme]\nlocal_address = "10.0.0.9"\n[exchanges.other]\nenabled = false\nproxy = "http://p"\n'
+    installation.configure(READY.replace("[exchanges.acme]\n", section))
+    lines = installation.run("doctor", "--offline").stdout.splitlines()
+    assert [line for line in lines if "address:" in line] == [
+        "✓ address: This server sends from 93.184.216.34. acme: from 10.0.0.9. 10.0.0.9 is a private address: an "
+        "exchange sees the public address of your router or provider instead. Read that one in the provider's panel "
+        "or on the router's status page, and enter it at the exchange."
     ]
 
 
@@ -74,7 +87,7 @@ def test_doctor_offline_asks_nobody(installation: Any, telegram_answers: list[An
     telegram_answers[0] = AssertionError("asked")
     code, marks = report(installation, "--offline")
     assert (code, installation.sent) == (0, [])
-    assert list(marks) == ["configuration", "master key", "database", "owner"]
+    assert list(marks) == ["configuration", "master key", "database", "owner", "address"]
 
 
 def test_doctor_exchange_without_section_or_account_is_not_asked(installation: Any) -> None:

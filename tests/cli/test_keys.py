@@ -229,3 +229,11 @@ def test_test_asks_again_and_keeps_a_failing_key(installation: Any) -> None:
 def test_test_without_keys_says_so(installation: Any) -> None:
     """Nothing to test is an error, not a success."""
     assert installation.run("keys", "test").exit_code == 1
+
+
+def test_add_unknown_option_is_refused_and_nothing_stored(installation: Any) -> None:
+    """An option that the exchange does not know would be ignored for ever; it is named, and nothing is kept."""
+    result = add(installation, "--option", "turbo=1")
+    assert (result.exit_code, "has no option turbo" in result.output) == (1, True)
+    assert "takes NAME=VALUE" in add(installation, "--option", "demo").output
+    assert installation.count("accounts") == 0

@@ -171,7 +171,7 @@ async def test_server_time_that_wants_a_signature_is_refused() -> None:
 UNTIL = START_MS + 120_000
 PAUSES: list[tuple[Any, float]] = [
     (reply("<html>", 429), 1),
-    (reply("<html>", 418), 1),
+    (reply("<html>", 418), 120),
     (reply("<html>", 429, retry_after="90"), 90),
     (reply("<html>", 418, retry_after="259200"), 259_200),
     (reply('{"code":1429}', 429, retry_after="7"), 7),

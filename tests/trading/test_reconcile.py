@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import Request, Response
+from bot import Fill, OutcomeUnknown, Request, Response
 from bot.trading import journal
 from bot.trading.orders import OrderRow
 from tests.trading.conftest import ANN, Blind, Room, new_room
@@ -161,6 +161,45 @@ async def test_needs_human_closed_by_hand_is_watched_on(vague: Room) -> None:
     vague.exchange._take(_body(row), 0)
     await vague.live(601)
     assert (closed, vague.row(row).state, vague.row(row).late) == ("not_placed", "open", True)
+
+
+@pytest.mark.parametrize(("code", "state"), [("AMBIGUOUS", "needs_human"), ("WHAT", "unknown")])
+async def test_exchange_that_cannot_tell_which_leaves_it_to_a_person(room: Room, code: str, state: str) -> None:
+    """Several orders that could be it: no later look will tell; after two minutes the owner decides."""
+    row = await room.placed("drop before")
+
+    async def unsure(*_: object) -> None:
+        raise OutcomeUnknown("2 orders like this one", code=code)
+
+    room.gateway.find_order = unsure  # type: ignore[method-assign,assignment]
+    await room.live(130)
+    assert room.row(row).state == state
+
+
+@pytest.mark.parametrize(("told", "fee"), [(2, Decimal(30)), (1, None)])
+async def test_fee_told_only_by_the_fills_is_on_the_card(room: Room, told: int, fee: Decimal | None) -> None:
+    """A report without a fee gets that of its fills, if they add up to what the report says was filled."""
+    row = await room.placed()
+    fill = Fill(
+        trade_id="1",
+        exchange_order_id="x1",
+        exchange_symbol="BTCUSDT",
+        side="buy",
+        price=Decimal(60_000),
+        quantity=Decimal("0.25"),
+        fee=Decimal(15),
+        fee_asset="USDT",
+        is_maker=True,
+        at_ms=0,
+    )
+
+    async def fills(*_: object) -> list[Fill]:
+        return [*[fill] * told, replace(fill, exchange_order_id="x9")]
+
+    room.gateway.fills = fills  # type: ignore[method-assign,assignment]
+    room.exchange.fill("0.5")
+    now = await ask(room, row)
+    assert (now.filled, now.fee) == (Decimal("0.5"), fee)
 
 
 async def test_exchange_that_cannot_be_asked_leaves_it_to_a_person(tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ async def connect_(call: Call) -> Reply | None:
         raise UserError(f"{exchange.info.title} has no demo trading. /paper on trades without real money.")
     labels = [word for word in words[1:] if word != "demo"]
     label = await call.services.store.run(lambda db: _free_label(db, call.who.user_id, labels[0] if labels else None))
-    return Reply(_welcome(_ask(call, _Wizard(exchange, label, options))))
+    wizard = _ask(call, _Wizard(exchange, label, options))
+    wants_address = any("IP address" in step for step in exchange.info.key_help)
+    return Reply(_welcome(wizard), ((Button("This server's IP address", "ip"),),) if wants_address else ())
 
 
 async def begin(call: Call) -> Reply | None:

@@ -1,14 +1,16 @@
-"""/status and /why."""
+"""/status, /why and /ip."""
 
 from __future__ import annotations
 
 from bot.chat.commands.accounts import badge
+from bot.chat.gate import TRADERS
 from bot.chat.reasons import REASONS
-from bot.chat.registry import Call, Command
+from bot.chat.registry import Action, Call, Command
 from bot.chat.render import summary
-from bot.chat.reply import Reply
+from bot.chat.reply import Copy, Reply
 from bot.chat.text import Text
 from bot.contract.errors import UserError
+from bot.exchanges import address
 from bot.exchanges.streams import StreamState
 from bot.store.database import Connection
 from bot.trading import journal
@@ -86,7 +88,33 @@ def _coded(call: Call, wanted: str) -> Text:
     return text
 
 
+async def ip(call: Call) -> Reply:
+    """Tell which address to enter where an exchange binds a key to addresses."""
+    exchanges = call.services.gateway.exchanges
+    sections = call.services.settings.exchanges.items()
+    found = address.addresses({exchanges[name].info.title: each for name, each in sections if name in exchanges})
+    text = Text()
+    for line in found.lines:
+        text.line(line)
+    # A private address has no such button: entered at an exchange, it would lock the key's owner out.
+    return Reply(text, tuple((Copy(f"Copy {each}", each),) for each in found.public))
+
+
+async def ip_beside(call: Call) -> None:
+    """Tell it below the wizard: a command would end the wizard, and the key pasted next would stay in the chat."""
+    await call.services.sender.send(await ip(call), chat_id=call.who.chat_id, user_id=call.who.user_id)
+
+
 COMMANDS = (
     Command("status", status, "How the bot and the exchanges are", "Bot"),
     Command("why", why, "Explain an order or a code", "Bot", "NUMBER | CODE", "/why NO_FUNDS"),
+    Command(
+        "ip",
+        ip,
+        "The address this server sends from",
+        "Bot",
+        rule=TRADERS,
+        details="Exchanges can bind a key to addresses. Enter this one there, and the key is of no use elsewhere.",
+    ),
 )
+ACTIONS = (Action("ip", ip_beside),)

@@ -60,6 +60,8 @@ def _market(row: _Symbol) -> Market | None:
 
 
 def _step(digits: Decimal) -> Decimal:
+    if not 0 <= digits <= 30:
+        raise OutcomeUnknown(f"Bitget sent {digits} where a number of decimals belongs")
     return Decimal(1).scaleb(-int(digits))
 
 

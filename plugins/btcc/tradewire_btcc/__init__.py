@@ -72,6 +72,7 @@ def exchange_info() -> ExchangeInfo:
             *(f"POST {payloads.path_of(name)}" for name in _ACTIONS.split()),
             f"POST {ASSUMED.ws_path}",  # the socket's login
         ),
+        options={"send_client_id": "0 leaves the client_id out of orders, should BTCC refuse it"},
         limits={
             payloads.ALL: (Limit(ASSUMED.requests_per_second, 1),),
             payloads.ORDERS: (Limit(ASSUMED.orders_per_second, 1, "account"),),
@@ -165,6 +166,8 @@ def key_permissions(account: Account) -> Flow[KeyPermissions]:
 
 @hookimpl
 def place_order(account: Account, order: Order) -> Flow[OrderAck]:
+    if order.post_only:
+        raise UserError("BTCC has no post-only orders. Leave that out. Nothing was placed.", code="UNSUPPORTED")
     body: dict[str, str | int] = {**payloads.sized(order), "source": order.client_order_id}
     if ASSUMED.sends_client_id and account.options.get("send_client_id") != "0":
         body["client_id"] = order.client_order_id

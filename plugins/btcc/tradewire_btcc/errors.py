@@ -66,7 +66,7 @@ ERRORS: dict[str, ErrorRow] = {
     "202": ErrorRow(
         InvalidOrder,
         "a parameter was missing or malformed",
-        "Check pair and amounts. If every order ends so, BTCC may no longer take our order id: please report it.",
+        "Check pair and amounts. If every order ends so, add the key again with --option send_client_id=0.",
     ),
     "203": ErrorRow(OutcomeUnknown, "BTCC's database is in trouble", _LOOK_UP),
     "204": _SIGNATURE,

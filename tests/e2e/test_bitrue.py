@@ -1,0 +1,282 @@
+"""Bitrue through chat: a whole bot between a local Telegram and a strict local Bitrue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import tradewire_bitrue
+
+from bot.accounts.vault import create_master_key
+from bot.cli.instance import open_instance
+from bot.config import Settings
+from bot.exchanges import registry
+from bot.exchanges.registry import Plugin
+from bot.local.server import LocalServer
+from bot.local.telegram import LocalTelegram
+from bot.testing.bitrue import BitrueSockets, StrictBitrue
+from bot.testing.sockets import SocketServer
+from bot.testing.strict import StrictServer
+from bot.trading.connect import KeyRefused, connect
+from bot.trading.reconcile import Reconciler
+from tests.e2e.conftest import ANN, TOKEN, Desk
+
+pytestmark = pytest.mark.network
+KEY = {
+    "key": "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A",
+    "secret": "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j",
+}
+
+
+class BitrueDesk(Desk):
+    """A desk at Bitrue."""
+
+    exchange: StrictBitrue  # type: ignore[assignment]
+
+    async def start(self) -> None:
+        """Start the bot with this plugin alone, whether or not it is installed."""
+        self.instance = open_instance(self.settings, catalog=registry.catalog([Plugin("bitrue", tradewire_bitrue)]))
+        self.stop = asyncio.Event()
+        self.task = asyncio.create_task(self._run(self.instance))
+
+    async def connect(self, label: str = "main", **changes: str) -> None:
+        """Give Ann a key, as `tradewire keys add` does."""
+        it = self.instance
+        assert it is not None
+        fields = KEY | changes
+        await connect(
+            it.gateway, it.store, it.vault, it.clock, user_id=ANN, exchange_id="bitrue", label=label, fields=fields
+        )
+
+    async def confirm(self, text: str, *parts: str) -> str:
+        """Type an order, confirm it, wait for its card, and return its preview."""
+        preview = await self.preview(text)
+        self.press("Confirm")
+        await self.see(*parts)
+        return preview
+
+
+@asynccontextmanager
+async def neighbours(
+    tmp_path: Path, *, ahead_ms: int = 0, has_streams: bool = False
+) -> AsyncIterator[tuple[BitrueDesk, SocketServer]]:
+    """Start the local Telegram, the strict Bitrue, whose clock is `ahead_ms` before ours, and the bot between them."""
+    telegram = LocalTelegram()
+    telegram.add_person(ANN, "Ann", "ann")
+    exchange = StrictBitrue(clock=lambda: time.time_ns() // 1_000_000 + ahead_ms)
+    exchange.add_account(**KEY, balances={"USDT": Decimal(1000), "BTC": Decimal("0.5")})
+    key_file = tmp_path / "keys" / "master.key"
+    key_file.parent.mkdir()
+    create_master_key(key_file)
+    sockets = BitrueSockets(exchange)
+    async with StrictServer(exchange) as strict, SocketServer(sockets) as pushes, LocalServer(telegram, TOKEN) as local:
+        settings = Settings.model_validate(
+            {
+                "telegram": {"token": TOKEN, "base_url": local.base_url, "base_file_url": local.base_file_url},
+                "access": {"owner": ANN},
+                "storage": {"directory": tmp_path / "data"},
+                "vault": {"key_file": key_file},
+                "exchanges": {
+                    "bitrue": {"base_url": strict.url, "stream_url": pushes.url if has_streams else None},
+                },
+            }
+        )
+        desk = BitrueDesk(telegram, exchange, settings)  # type: ignore[arg-type]
+        desk.neighbours = set(asyncio.all_tasks())
+        await desk.start()
+        yield desk, pushes
+        await desk.end()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[BitrueDesk]:
+    """A running bot with Ann's key connected."""
+    async with neighbours(tmp_path) as (found, _):
+        await found.connect()
+        yield found
+
+
+async def test_connect_in_chat_tells_that_withdrawals_are_reported(tmp_path: Path) -> None:
+    """The report may be of the account and not of the key: the key is taken, and the person told what to check."""
+    async with neighbours(tmp_path) as (desk, _):
+        desk.say("/connect bitrue")
+        await desk.see("Leave Withdraw OFF", "API key")
+        desk.say("\n".join(KEY.values()))
+        await desk.see("Connected Bitrue·main", "may mean your account and not this key")
+
+
+async def test_balance_and_price(desk: BitrueDesk) -> None:
+    """Assets come in lower case and mostly zero; what is shown is neither."""
+    desk.say("/balance")
+    text = await desk.see("USDT", "1,000.00", "BTC", "0.5")
+    assert "LTC" not in text.upper()
+    desk.say("/price btcusdt")
+    await desk.see("BTC/USDT", "60,000.00 / 60,000.10")
+
+
+async def test_limit_buy_and_sell_rest(desk: BitrueDesk) -> None:
+    """Both are accepted and listed as ours, although Bitrue leaves our ids empty."""
+    await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "Accepted", "BUY BTC/USDT", "Order id")
+    await desk.confirm("/sell BTC/USDT 0.002 @ 70000", "Accepted", "SELL BTC/USDT")
+    orders = desk.exchange.orders(only_open=True)
+    assert [(each.side, str(each.quantity)) for each in orders] == [("buy", "0.00100"), ("sell", "0.00200")]
+    assert all(20 < len(each.client_id) <= 32 for each in orders)
+    desk.say("/orders")
+    text = await desk.see("Open orders", "#1 BUY", "#2 SELL")
+    assert "elsewhere" not in text
+
+
+async def test_market_buy_in_quote_is_turned_into_base(desk: BitrueDesk) -> None:
+    """Bitrue takes a quantity only: 60 USDT are priced by the book first, and the preview shows the quantity."""
+    preview = await desk.confirm("/buy BTC/USDT $60", "✅ Filled", "60,000.10")
+    assert "0.00099 BTC" in preview
+    [order] = desk.exchange.orders()
+    assert desk.exchange.quantities[order.id] == Decimal("0.00099")
+    assert order.value <= 60
+    desk.say("/history BTC/USDT")
+    await desk.see("Fills", "BUY", "60,000.10", "fee")
+
+
+async def test_market_buy_and_sell_in_base(desk: BitrueDesk) -> None:
+    """A quantity goes out as it is."""
+    await desk.confirm("/buy BTC/USDT 0.001", "✅ Filled", "BUY", "0.001 BTC")
+    await desk.confirm("/sell BTC/USDT 0.1", "✅ Filled", "SELL", "0.1 BTC")
+    assert [desk.exchange.quantities[each.id] for each in desk.exchange.orders()] == [Decimal("0.001"), Decimal("0.1")]
+
+
+async def test_cancel_after_partial_fill(desk: BitrueDesk) -> None:
+    """What was filled stays filled."""
+    await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "Accepted", "Order id")
+    desk.exchange.ledger.fill(desk.exchange.orders()[0], "0.0004")
+    await desk.see("Partly filled", "40%")
+    desk.press("Cancel order")
+    await desk.see("✖ Canceled", "0.0004 BTC")
+    assert [each.status for each in desk.exchange.orders()] == ["canceled"]
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "error_after", "garbage"])
+async def test_unanswered_order_is_found_and_not_sent_again(desk: BitrueDesk, fault: str) -> None:
+    """A lost answer is settled by our id."""
+    desk.exchange.misbehave(fault, "/api/v1/order")
+    await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "Accepted", "Order id")
+    assert (desk.exchange.placing_requests, len(desk.exchange.orders())) == (1, 1)
+
+
+async def test_unanswered_order_is_found_by_its_likeness(desk: BitrueDesk) -> None:
+    """Where our id is neither shown nor known, the only order that is alike is ours."""
+    desk.exchange.knows_client_ids = False
+    desk.exchange.misbehave("drop_after", "/api/v1/order")
+    await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "Accepted", "Order id")
+    assert desk.exchange.placing_requests == 1
+
+
+async def test_unanswered_order_that_two_could_be_stays_in_doubt(desk: BitrueDesk) -> None:
+    """A look-alike placed elsewhere is never taken for ours."""
+    desk.exchange.knows_client_ids = False
+    account, pair = desk.exchange.accounts[KEY["key"]], desk.exchange.ledger.pairs["BTCUSDT"]
+    size = {"price": Decimal(50000), "quantity": Decimal("0.001")}
+    desk.exchange.ledger.place(account, pair, "buy", "limit", **size)  # type: ignore[arg-type]
+    looks = [desk.exchange.misbehave("slow", "/api/v1/allOrders") for _ in range(3)]
+    for look in looks:
+        look.release()
+    desk.exchange.misbehave("drop_after", "/api/v1/order")
+    await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "Not sure yet")
+    await asyncio.wait_for(looks[-1].reached.wait(), 20)
+    assert not any("Accepted" in text or "not placed" in text.lower() for text in desk.texts())
+    assert desk.exchange.placing_requests == 1
+
+
+async def test_wrong_key_and_wrong_secret_are_refused(tmp_path: Path) -> None:
+    """Each is told in plain words, and nothing is stored."""
+    async with neighbours(tmp_path) as (desk, _):
+        with pytest.raises(KeyRefused, match="does not accept this API key here"):
+            await desk.connect(key="x" * 64)
+        with pytest.raises(KeyRefused, match="refused the signature, the time or the rights of the key"):
+            await desk.connect(secret="x" * 64)
+        desk.say("/balance")
+        await desk.see("/connect adds your key")
+
+
+async def test_key_without_the_right_to_trade_is_told_by_the_first_order(desk: BitrueDesk) -> None:
+    """Bitrue has one code for three causes, so all three are named."""
+    desk.exchange.accounts[KEY["key"]].rights.remove("trade")
+    await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "✖ Refused", "the rights of the key")
+
+
+@pytest.mark.parametrize("ahead_ms", [60_000, -60_000])
+async def test_clock_off_by_a_minute_is_measured_and_allowed_for(tmp_path: Path, ahead_ms: int) -> None:
+    """Bitrue takes one second ahead and five behind; the bot signs by Bitrue's clock."""
+    async with neighbours(tmp_path, ahead_ms=ahead_ms) as (desk, _):
+        await desk.connect()
+        await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "Accepted")
+
+
+@pytest.mark.parametrize("code", ["-1021", "-1022", "-1102"])
+async def test_clock_moving_later_is_measured_again(desk: BitrueDesk, code: str) -> None:
+    """Under whichever code the time is refused, the bot asks for it and reads once more."""
+    desk.exchange.clock_code = code  # type: ignore[assignment]
+    desk.exchange.clock = lambda: time.time_ns() // 1_000_000 + 60_000
+    desk.say("/balance")
+    await desk.see("1,000.00")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("/buy BTC/USDT 0.00009 @ 50000", ("Bitrue needs at least 0.0001 BTC", "yours, rounded down, is 0.00009")),
+        ("/buy BTC/USDT 0.0001 @ 50000", ("Bitrue needs at least 10 USDT",)),
+        ("/buy BTC/USDT $5", ("Bitrue needs at least",)),
+        ("/buy BTC/USDT $5000", ("You have 1000 USDT free on Bitrue",)),
+        ("/sell BTC/USDT 3", ("You have 0.5 BTC free on Bitrue", "needs 3 BTC")),
+        ("/sell BTC/USDT 0.001 stop 55000", ("Bitrue takes no stop-market orders", "limit, market")),
+        ("/buy BTC/USDT 0.001 @ 50000 post", ("Bitrue takes no post-only orders",)),
+        ("/buy BTC/USDT 0.001 @ 50000 ioc", ("Bitrue takes no IOC orders", "GTC")),
+        ("/buy SHA/USDT 300 @ 0.05", ("Bitrue needs at least 388.89 SHA",)),
+    ],
+)
+async def test_impossible_orders_get_a_sentence(desk: BitrueDesk, text: str, words: tuple[str, ...]) -> None:
+    """What Bitrue cannot do is told before anything is sent."""
+    desk.say(text)
+    await desk.see(*words)
+    assert desk.exchange.placing_requests == 0
+
+
+async def test_money_gone_meanwhile_is_refused_in_plain_words(desk: BitrueDesk) -> None:
+    """What was free at the preview may be gone at the press."""
+    await desk.preview("/buy BTC/USDT 0.001 @ 50000")
+    desk.exchange.accounts[KEY["key"]].free["USDT"] = Decimal(1)
+    desk.press("Confirm")
+    await desk.see("✖ Refused", "the balance is too small")
+
+
+@pytest.mark.parametrize(("fault", "words"), [("rate_limited", "too many requests"), ("banned", "has banned this")])
+async def test_rate_limit_and_ban_are_told_and_the_pause_is_kept(desk: BitrueDesk, fault: str, words: str) -> None:
+    """After HTTP 429 or 418 nothing is sent while the pause lasts."""
+    desk.exchange.misbehave(fault, "/api/v1/account", headers={"Retry-After": "60"})
+    desk.say("/balance")
+    await desk.see(words)
+    sent = len(desk.exchange.received)
+    desk.say("/price BTC/USDT")
+    await desk.see("Bitrue allows no more requests for")
+    assert len(desk.exchange.received) == sent
+
+
+async def test_fill_told_by_the_socket_shows_without_polling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listen key is fetched, the heartbeat answered, and fills are on the card at once."""
+    monkeypatch.setattr(Reconciler, "_interval", lambda *_: 3600.0)
+    async with neighbours(tmp_path, has_streams=True) as (desk, pushes):
+        await desk.connect()
+        await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "Accepted", "Order id")
+        sockets = pushes.sockets
+        assert isinstance(sockets, BitrueSockets)
+        await pushes.until(lambda: any(peer.facts.get("user_order_update") for peer in sockets.peers))
+        assert sockets.pongs
+        desk.exchange.ledger.fill(desk.exchange.orders()[0], "0.0004")
+        await desk.see("Partly filled", "40%")  # perhaps only because the stream opened
+        desk.exchange.ledger.fill(desk.exchange.orders()[0], "0.0006")
+        await desk.see("✅ Filled", "0.001 BTC")
