@@ -75,6 +75,7 @@ _FIRST = (
     "CREATE INDEX orders_state ON orders(state) WHERE state IN"
     " ('proposed', 'confirmed', 'sending', 'unknown', 'needs_human', 'open', 'partially_filled')",
     "CREATE INDEX orders_user ON orders(user_id, id)",
+    "CREATE INDEX orders_exchange_id ON orders(account_id, exchange_order_id)",
     """CREATE TRIGGER orders_law BEFORE UPDATE OF state ON orders
         WHEN OLD.state <> NEW.state AND NOT EXISTS (SELECT 1 FROM law WHERE a = OLD.state AND b = NEW.state)
         BEGIN SELECT RAISE(ABORT, 'illegal transition'); END""",

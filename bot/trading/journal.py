@@ -245,6 +245,13 @@ def get_own(db: Connection, order_id: int, user_id: int) -> OrderRow:
     return row_of(found)
 
 
+def is_anothers(db: Connection, row: OrderRow, exchange_order_id: str) -> bool:
+    """Say whether another order of the same account already has this id at the exchange."""
+    query = "SELECT 1 FROM orders WHERE account_id=? AND exchange=? AND exchange_order_id=? AND id<>?"
+    found = db.execute(query, (row.account_id, row.exchange, exchange_order_id, row.id)).fetchone()
+    return found is not None
+
+
 def account_of(db: Connection, row: OrderRow) -> AccountRow:
     """Return the account of an order: real or on paper as the order was drafted, whatever was switched since."""
     return replace(people.known_account(db, row.account_id), paper=row.exchange.endswith(":paper"))

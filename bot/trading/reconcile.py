@@ -180,6 +180,9 @@ class Reconciler:
         self, db: Connection, order_id: int, report: OrderReport | None, asked_ms: int, exchange_ms: int
     ) -> None:
         now_ms = self._clock.now_ms()
+        if report is not None and journal.is_anothers(db, journal.get(db, order_id), report.exchange_order_id):
+            self._hand_over(db, order_id, "The exchange shows an order like it, but that is another one of yours.")
+            return
         if report is not None:
             journal.apply_report(db, order_id, report, now_ms)
             return

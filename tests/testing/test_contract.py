@@ -213,7 +213,7 @@ def test_contract_sound_plugin_passes(check: str) -> None:
 class WrapsSign(Acme):
     @hookimpl(wrapper=True)
     def sign(self, request: Request) -> Iterator[None]:  # type: ignore[override]
-        return (yield)  # type: ignore[return-value]
+        return (yield)
 
 
 class LacksTicker(Acme):

@@ -287,6 +287,19 @@ async def test_report_of_another_order_is_left_to_a_person_in_the_end(room: Room
     assert room.row(row).state == "needs_human"
 
 
+async def test_report_of_another_own_order_is_not_adopted(room: Room) -> None:
+    """Where the exchange tells no ids of ours, an earlier order with the same terms may be shown for the one sought."""
+    first = await room.placed()
+    second = await room.placed("drop before")
+    find = room.exchange.named
+    first_name = room.row(first).client_order_id
+    room.exchange.named = lambda _: [replace(each, client_id="") for each in find(first_name)]  # type: ignore[assignment,method-assign]
+    await room.live(60)
+    during = room.row(second).state
+    await room.live(130)
+    assert (during, room.row(second).state, room.row(first).state) == ("unknown", "needs_human", "open")
+
+
 async def test_report_under_another_client_id_is_not_adopted(room: Room) -> None:
     """An answer that names another client order id is not of our order, though all figures agree."""
     row = await room.placed("drop before")
