@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -35,6 +36,29 @@ def _origin(value: str | None) -> str | None:
     return value.rstrip("/") if value else None
 
 
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError('write a path in quotes, such as "~/tradewire"')
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such home directory") from None
+
+
+def _address(value: str | None) -> str | None:
+    try:
+        ipaddress.ip_address(value or "::")
+    except ValueError:
+        raise ValueError("write an IP address of this machine, such as 203.0.113.7") from None
+    return value
+
+
+def _proxy(value: str | None) -> str | None:
+    if value and not re.match(r"(https?|socks5h?)://[^/\s]+", value):
+        raise ValueError("write an address such as http://127.0.0.1:3128")
+    return value
+
+
 def _url(value: str) -> str:
     if not re.match(r"https?://[^/\s]+/", value):
         raise ValueError("write an address such as https://api.telegram.org/bot")
@@ -43,7 +67,9 @@ def _url(value: str) -> str:
 
 Origin = Annotated[str | None, AfterValidator(_origin)]
 Url = Annotated[str, AfterValidator(_url)]
-Expanded = Annotated[Path, BeforeValidator(lambda value: Path(value).expanduser())]
+Expanded = Annotated[Path, BeforeValidator(_path)]
+Address = Annotated[str | None, AfterValidator(_address)]
+Proxy = Annotated[str | None, AfterValidator(_proxy)]
 
 
 class _Section(BaseModel):
@@ -56,7 +82,7 @@ class Telegram(_Section):
     token: Annotated[SecretStr, AfterValidator(_token)] = SecretStr("")
     base_url: Url = "https://api.telegram.org/bot"
     base_file_url: Url = "https://api.telegram.org/file/bot"
-    proxy: str | None = None
+    proxy: Proxy = None
 
 
 class Access(_Section):
@@ -83,8 +109,8 @@ class ExchangeSettings(_Section):
     enabled: bool = True
     base_url: Origin = None
     stream_url: Origin = None
-    local_address: str | None = None
-    proxy: str | None = None
+    local_address: Address = None
+    proxy: Proxy = None
 
 
 class Logging(_Section):

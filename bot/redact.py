@@ -177,6 +177,7 @@ def install(level: int | str, stream: TextIO, *, json: bool = False) -> None:
     root.setLevel(level)
     for name in _LOUD_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # each retry of a read is not worth a line
     logging.getLogger("telegram").setLevel(max(root.level, logging.INFO))  # its DEBUG shows whole updates
     logging.captureWarnings(True)  # noqa: FBT003
     sys.excepthook = _log_uncaught

@@ -153,3 +153,22 @@ def test_load_named_file_missing_says_how_to_make_it(file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(file, {})
     assert str(caught.value) == (f"There is no configuration at {file}. Make one with: tradewire init --config {file}")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[storage]\ndirectory = 5\n", "[storage] directory: write a path in quotes"),
+        ('[storage]\ndirectory = ""\n', "[storage] directory: write a path in quotes"),
+        ("[vault]\nkey_file = true\n", "[vault] key_file: write a path in quotes"),
+        ('[vault]\nkey_file = "~nosuchuser/x"\n', "[vault] key_file: there is no such home directory"),
+        ('[exchanges.bitget]\nlocal_address = "here"\n', "local_address: write an IP address"),
+        ('[exchanges.bitget]\nproxy = "here"\n', "proxy: write an address such as"),
+    ],
+)
+def test_load_value_of_the_wrong_kind_is_one_sentence(file: Path, text: str, sentence: str) -> None:
+    """A path, an address or a proxy that cannot be one is told as any other mistake, without a traceback."""
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert sentence in str(caught.value)

@@ -18,6 +18,7 @@ Answer: TypeAlias = Callable[[str, int], Awaitable[None]]
 class _Waiting:
     answer: Answer
     until: float
+    stopped: str
 
 
 class Dialogs:
@@ -27,9 +28,18 @@ class Dialogs:
         self._clock = clock
         self._waiting: dict[tuple[int, int], _Waiting] = {}
 
-    def ask(self, chat_id: int, user_id: int, answer: Answer) -> None:
-        """Give the person's next plain message in this chat to `answer`, within ten minutes."""
-        self._waiting[chat_id, user_id] = _Waiting(answer, self._clock.monotonic() + _PATIENCE_SECONDS)
+    def ask(self, chat_id: int, user_id: int, answer: Answer, *, stopped: str = "") -> None:
+        """Give the person's next plain message in this chat to `answer`, within ten minutes.
+
+        `stopped` is what the person is told when another command ends the question.
+        """
+        until = self._clock.monotonic() + _PATIENCE_SECONDS
+        self._waiting[chat_id, user_id] = _Waiting(answer, until, stopped)
+
+    def stopped(self, chat_id: int, user_id: int) -> str:
+        """Return what the person is to be told if the open question ends now."""
+        found = self._waiting.get((chat_id, user_id))
+        return found.stopped if found is not None else ""
 
     def take(self, chat_id: int, user_id: int) -> Answer | None:
         """Return who waits for the person's message, and forget it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Awaitable
 from typing import Any
@@ -16,7 +17,7 @@ from bot.chat.inbox import Inbox
 from bot.chat.registry import Call, Handler, Registry, Services
 from bot.chat.reply import Link, Reply, say
 from bot.chat.text import Text
-from bot.contract.errors import BotError
+from bot.contract.errors import BotError, UserError
 from bot.trading import journal
 from bot.trading.desk import in_words
 from bot.trading.orders import OrderRow
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 _DAY_SECONDS = 86_400.0
 _MOST_STRANGERS_A_MINUTE = 20
 _ONE_BACKLOG_SECONDS = 60.0
+
+_SECRET = re.compile(r"[A-Za-z0-9+/=_-]{16,}")
 
 _TOASTS = {
     "unknown": "This button no longer works. Send the command again.",
@@ -76,6 +79,8 @@ class Dispatcher:
         if who is None:
             return
         if command is None or command.name != "cancel":  # which says whether there was a question
+            if stopped := self._services.dialogs.stopped(who.chat_id, who.user_id):
+                await self._send(who, say(stopped))
             self._services.dialogs.drop(who.chat_id, who.user_id)
         if command is None:
             if who.is_private:
@@ -92,6 +97,9 @@ class Dispatcher:
         answer = self._services.dialogs.take(chat.id, sender) if sender and chat else None
         if answer is None and chat is not None and chat.type != chat.PRIVATE:
             return  # talk in a group is none of our business
+        if answer is None and sender is not None and _looks_secret(text) and await self._role(sender) is not None:
+            await self._delete_secret(update, sender)  # whenever it was written: a wizard may have ended meanwhile
+            return
         who = await self._admit(update, ANYWHERE)
         if who is None:
             return
@@ -99,12 +107,27 @@ class Dispatcher:
             taken = answer
 
             async def run(call: Call) -> Reply | None:
-                await taken(text, call.who.message_id)
+                try:
+                    await taken(text, call.who.message_id)
+                except UserError:
+                    self._services.dialogs.ask(call.who.chat_id, call.who.user_id, taken)
+                    raise
                 return None
 
             await self._answer(run, Call(self._services, who))
         else:
             await self._send(who, say("Commands begin with a slash, such as /buy BTC/USDT $50. /help lists them."))
+
+    async def _delete_secret(self, update: Update, sender: int) -> None:
+        assert update.message is not None
+        chat_id, message_id = update.message.chat_id, update.message.message_id
+        try:
+            deleted = await self._services.sender.bot.delete_message(chat_id, message_id)
+        except TelegramError:
+            deleted = False
+        told = "I deleted it" if deleted else "I could NOT delete it; please do, and make a new key"
+        text = f"That looked like a key, and nothing asked for one, so {told}. /connect begins anew."
+        await self._services.sender.send(say(text), chat_id=chat_id, user_id=sender)
 
     async def _press(self, update: Update, query: CallbackQuery) -> None:
         """Answer a press once, whatever became of it, and then do what the button is for."""
@@ -215,6 +238,13 @@ class Dispatcher:
             await query.answer(text[:200], show_alert=alert)
         except TelegramError as error:
             log.info("a press could not be answered: %s", type(error).__name__)
+
+
+def _looks_secret(text: str) -> bool:
+    """Say whether a message can be a pasted key: long words of letters and digits that no command or pair has."""
+    return any(
+        _SECRET.fullmatch(word) and any(map(str.isdigit, word)) and any(map(str.isalpha, word)) for word in text.split()
+    )
 
 
 async def _logged(work: Awaitable[None]) -> None:

@@ -56,7 +56,7 @@ class Demo:
 
 
 @click.command()
-@click.option("--port", default=0, help="Port of the chat page; 0 takes any free one.")
+@click.option("--port", default=0, type=click.IntRange(0, 65_535), help="Port of the chat page; 0 takes any free one.")
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the data in this directory.")
 @click.option("--tour", "is_tour", is_flag=True, help="Play the story in the terminal and end.")
 @click.option("--verbose", is_flag=True, help="Show the log.")
@@ -127,6 +127,9 @@ def _instance(directory: Path, token: str, server: LocalServer) -> Instance:
 
 
 def _people(db: Connection, now_ms: int) -> None:
+    for table in ("inbox", "buttons"):  # of chats that ended with an earlier demo: their message ids begin anew
+        db.execute(f"DELETE FROM {table}")  # noqa: S608  # two constants
+    db.execute("UPDATE orders SET message_id=NULL")
     people.ensure_user(db, ANN, "trader", "Ann", now_ms=now_ms)
     people.ensure_user(db, BOB, "admin", "Bob", now_ms=now_ms)
     for person in (ANN, BOB):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from bot.accounts.vault import Vault, load_master_key
@@ -19,6 +20,8 @@ from bot.redact import redactor
 from bot.store.database import Store
 from bot.trading import journal
 from bot.trading.gateway import Exchange, Gateway
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ def open_instance(
         raise
     catalog = catalog or registry.catalog(registry.discover())
     exchanges = {} if exchanges is None else exchanges
-    gateway = Gateway(store, vault, clock, exchanges, catalog.broken)
+    unserved = [name for name in settings.exchanges if name not in catalog.exchanges and name not in catalog.broken]
+    for name in unserved:
+        log.warning("[exchanges.%s]: no plugin serves it; `tradewire plugins` lists what is installed", name)
+    missing = dict.fromkeys(unserved, "no plugin serves it; check the name in the configuration")
+    gateway = Gateway(store, vault, clock, exchanges, {**catalog.broken, **missing})
     for registered in catalog.exchanges.values():
         section = settings.exchanges.get(registered.info.id, ExchangeSettings())
         if section.enabled:

@@ -60,7 +60,7 @@ class HttpWire:
             raise NotSent(
                 f"{self._title} cannot be reached",
                 code="UNREACHABLE",
-                remedy="Nothing was sent. Try again in a moment.",
+                remedy="Try again in a moment.",
                 detail=type(error).__name__,
                 transient=True,
             ) from error

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from bot.accounts.people import AccountRow
@@ -50,7 +51,14 @@ class Desk:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def propose(
-        self, account: AccountRow, intent: Intent, *, chat_id: int, message_id: int | None = None
+        self,
+        account: AccountRow,
+        intent: Intent,
+        *,
+        chat_id: int,
+        message_id: int | None = None,
+        asked_in: int | None = None,
+        notice: str = "",
     ) -> OrderRow:
         """Draft an order and store it as a proposal, with the card that shows it.
 
@@ -59,6 +67,8 @@ class Desk:
             intent: What was asked; pair and size are known.
             chat_id: Where the card goes.
             message_id: The card to take over, or `None` for a new message.
+            asked_in: The message that asked for it.
+            notice: Why there is another preview, to be shown on it.
 
         Raises:
             UserError: The order cannot be placed as asked; the text says what is wrong and what would work.
@@ -76,6 +86,8 @@ class Desk:
             balances=balances,
             title=exchange.info.title,
         )
+        if notice:
+            made = replace(made, warnings=(notice, *made.warnings))
         row = await self._store.run(
             lambda db: journal.propose(
                 db,
@@ -87,6 +99,7 @@ class Desk:
                 intent=intent.to_json(),
                 chat_id=chat_id,
                 message_id=message_id,
+                asked_in=asked_in,
                 now_ms=self._clock.now_ms(),
             )
         )
@@ -257,7 +270,7 @@ class Desk:
         reason = f"The price moved from {format_price(shown, step)} to {format_price(price, step)}. Nothing was sent."
         await self._store.run(lambda db: journal.end(db, row.id, "not_placed", reason, self._clock.now_ms()))
         intent = Intent.from_json(row.intent)
-        await self.propose(account, intent, chat_id=row.chat_id, message_id=row.message_id)
+        await self.propose(account, intent, chat_id=row.chat_id, message_id=row.message_id, notice=reason)
         return True
 
     async def _conclude(self, row: OrderRow, error: Exception, *, is_sending: bool) -> None:

@@ -49,12 +49,14 @@ def propose(
     intent: str,
     chat_id: int,
     message_id: int | None,
+    asked_in: int | None = None,
     now_ms: int,
 ) -> OrderRow:
     """Store a frozen order that waits for its owner's Confirm, and the card that shows it.
 
     Args:
         message_id: The card to take over from an earlier proposal, or `None` for a new message.
+        asked_in: The message that asked for it. It is answered by this commit, and not run again after a crash.
 
     Raises:
         UserError: The same account, pair and side has an order in doubt, or the card's order is under way.
@@ -85,6 +87,8 @@ def propose(
     order_id = int(cursor.lastrowid or 0)
     events.record(db, kind="proposed", detail=params, now_ms=now_ms, user_id=user_id, order_id=order_id)
     tell(db, order_id, now_ms)
+    if asked_in is not None:
+        db.execute("UPDATE inbox SET payload=NULL WHERE chat_id=? AND message_id=?", (chat_id, asked_in))
     return get(db, order_id)
 
 

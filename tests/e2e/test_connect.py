@@ -112,3 +112,26 @@ async def test_paper_trades_at_real_prices_without_the_exchange(desk: Desk) -> N
     assert desk.exchange.placing_requests == 0
     desk.say("/paper off")
     await desk.see("real money again")
+
+
+async def test_command_in_the_middle_of_connecting_is_announced_and_later_secrets_are_deleted(desk: Desk) -> None:
+    """Another command ends the wizard and says so; what is pasted afterwards is deleted all the same."""
+    desk.say("/connect bitget second")
+    await desk.see("Bitget · second")
+    desk.say(KEY["key"])
+    await desk.see("Deleted your message")
+    desk.say("/price BTC/USDT")
+    await desk.see("Connecting was stopped; nothing was stored")
+    pasted = desk.telegram.say(ANN, ANN, KEY["secret"], date=1_700_000_000)
+    await desk.see("looked like a key", "I deleted it")
+    assert desk.telegram.find(ANN, pasted.id) is None or pasted.is_deleted
+
+
+async def test_wrong_answer_to_a_question_is_asked_again(desk: Desk) -> None:
+    """A slip does not end the question: the next message is its answer too."""
+    desk.say("/buy BTC/USDT")
+    await desk.see("How much?")
+    desk.say("$abc")
+    await desk.see("$abc")
+    desk.say("$60")
+    await desk.see("BUY BTC/USDT", "60.00 USDT")

@@ -146,7 +146,7 @@ async def test_drifted_market_order_is_offered_anew(desk: Desk) -> None:
     await desk.see("60,000.10")
     desk.exchange.set_price("BTCUSDT", "62000.00", "62000.10")
     desk.press("Confirm")
-    await desk.see("BUY BTC/USDT", "62,000.10")
+    await desk.see("BUY BTC/USDT", "The price moved from 60,000.10 to 62,000.10. Nothing was sent.")
     assert desk.exchange.placing_requests == 0
     desk.press("Confirm")
     await desk.see("✅ Filled")
@@ -190,4 +190,22 @@ async def test_kill_after_sending_leaves_one_order_and_a_true_card(tmp_path: Pat
         await desk.see("Accepted", "Order id")
         assert desk.exchange.placing_requests == 1
         assert len(desk.exchange.orders()) == 1
+        await desk.end()
+
+
+async def test_kill_before_the_preview_was_sent_leaves_one_preview(tmp_path: Path) -> None:
+    """A command whose preview was committed is not run again after a crash: one command, one preview."""
+    async with neighbours(tmp_path) as desk:
+        await desk.start()
+        await desk.connect()
+        for _ in range(5):
+            desk.telegram.fail_next("sendMessage", 502)
+        desk.say("/buy BTC/USDT 0.001 @ 50000")
+        await desk.telegram.wait(lambda telegram: any(name == "sendMessage" for name, _ in telegram.calls))
+        await desk.kill()
+        await desk.start()
+        await desk.see("BUY BTC/USDT", within=20)
+        desk.say("/id")
+        await desk.see("You: 1001")
+        assert sum("BUY BTC/USDT" in text for text in desk.texts()) == 1
         await desk.end()

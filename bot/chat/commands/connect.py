@@ -23,6 +23,9 @@ from bot.trading.gateway import Exchange
 _NAMES = {"key": "API key", "secret": "secret key", "passphrase": "passphrase of the key", "email": "e-mail address"}
 
 
+_STOPPED = "Connecting was stopped; nothing was stored. Send no more of the key here; /connect begins anew."
+
+
 @dataclass(frozen=True, slots=True)
 class _Wizard:
     """What was given so far. Secrets: never stored, never printed."""
@@ -89,7 +92,7 @@ def _ask(call: Call, wizard: _Wizard) -> _Wizard:
     async def answer(text: str, message_id: int) -> None:
         await _take(call, wizard, text, message_id)
 
-    call.services.dialogs.ask(call.who.chat_id, call.who.user_id, answer)
+    call.services.dialogs.ask(call.who.chat_id, call.who.user_id, answer, stopped=_STOPPED)
     return wizard
 
 

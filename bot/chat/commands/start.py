@@ -41,7 +41,7 @@ async def help_(call: Call) -> Reply:
     for topic in _TOPICS:
         text.bold(topic).line()
         for command in commands.values():
-            if command.topic == topic:
+            if command.topic == topic and (call.who.is_private or command.rule.where == "anywhere"):
                 text.line(f"/{command.name} – {command.summary}")
         text.line()
     text.line("Sizes: 0.1, 0.1btc, $250, 25%, max. Prices: @ 60000, @ 60k, @ -2%, @ bid, @ ask, @ mid.")

@@ -54,7 +54,10 @@ async def _order(call: Call, intent: Intent) -> Reply | None:
         return await _ask_pair(call, account, intent)
     if intent.size is None:
         return await _ask_size(call, account, intent)
-    row = await call.services.desk.propose(account, intent, chat_id=call.who.chat_id, message_id=call.edits)
+    asked_in = call.who.message_id if call.edits is None else None
+    row = await call.services.desk.propose(
+        account, intent, chat_id=call.who.chat_id, message_id=call.edits, asked_in=asked_in
+    )
     await call.services.draw(row.id)
     return None
 
