@@ -119,6 +119,7 @@ async def test_page_switched_to_bob_acts_as_bob(
     await bot.send_message(12, "Ann asks for a higher limit")
     await expect(tab).to_have_class("tab unread")
     await tab.click()
+    await page.wait_for_load_state("load")  # the script that sends is there only then
     await expect(page.get_by_role("log", name="Messages with tradewire")).to_contain_text("Ann asks for a higher limit")
     await page.get_by_role("textbox", name="Message to Traders").fill("I have seen it")
     await page.keyboard.press("Enter")
