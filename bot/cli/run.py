@@ -20,8 +20,8 @@ NO_TOKEN = (
     "configuration, or set TRADEWIRE_TELEGRAM__TOKEN."
 )
 NO_OWNER = (
-    "[access] owner is not set. It is your numeric Telegram id: `tradewire init` finds it when you write /start to your "
-    "bot, and a bot that runs tells everybody their own id."
+    "[access] owner is not set. It is your numeric Telegram id: `tradewire init` finds it when you write /start to "
+    "your bot, and a bot that runs tells everybody their own id."
 )
 
 
