@@ -172,9 +172,9 @@ class Gateway:
         return await self._private(account, "find_order", urgent=True, required=True, order=order)  # type: ignore[no-any-return]
 
     async def order_status(self, account: AccountRow, order: Order, exchange_order_id: str) -> OrderReport:
-        """Return what the exchange says of an order now."""
+        """Return what the exchange says of an order now. Asked often: it must not spend what is kept for cancels."""
         report: OrderReport = await self._private(
-            account, "order_status", urgent=True, required=True, order=order, exchange_order_id=exchange_order_id
+            account, "order_status", required=True, order=order, exchange_order_id=exchange_order_id
         )
         return report
 
