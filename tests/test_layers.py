@@ -31,7 +31,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 LEAVES = {"clock", "redact", "config"}
 
 OWNERS = {
-    "httpx": ("bot.exchanges.http",),
+    "httpx": ("bot.exchanges.http", "bot.exchanges.connections"),
     "cryptography": ("bot.accounts.vault",),
     "sqlite_utils": ("bot.store",),
     "telegram": ("bot.chat", "bot.local", "bot.cli.init", "bot.cli.doctor", "bot.cli.telegram"),
@@ -39,6 +39,7 @@ OWNERS = {
 PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
 
 SECONDS = (
+    "bot.exchanges.connections",
     "bot.exchanges.transport",
     "bot.exchanges.limits",
     "bot.exchanges.clock",

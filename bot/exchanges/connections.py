@@ -1,0 +1,331 @@
+"""Connections kept ready: an httpx transport over asyncio, whose work does not grow with the connections it keeps.
+
+HTTP/1.1 alone; one request at a time on each connection; nothing is ever sent twice. What may have left and what surely
+did not is told by the class of httpx's error: `ConnectError`, `ConnectTimeout` and `PoolTimeout` are raised only before
+the first byte was written, everything else may be raised after.
+
+A server may close a kept connection at any time, and a request written at that moment is in doubt: nobody can tell
+whether it arrived. So a request with the extension `"fresh": True`, an order, travels on a new connection or on one
+that answered within the last seconds, when no server gives up on it; a connection found closed is passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+
+import httptools
+import httpx
+
+FRESH_SECONDS = 2.0
+"""For how long after its last answer a connection carries orders. Servers keep idle ones for 5 seconds at the least."""
+_KEEP_SECONDS = 50.0
+_LARGEST_HEAD = 64 * 1024
+_LARGEST_BODY = 64 * 1024 * 1024
+
+Origin = tuple[str, str, int]
+
+
+class Connections(httpx.AsyncBaseTransport):
+    """Sends requests over kept connections.
+
+    Args:
+        verify: How servers prove who they are.
+        local_address: Source address, or `None` for the system's choice.
+        most: Connections to one server. Those who find none free wait in turn.
+        monotonic: Seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        verify: ssl.SSLContext,
+        *,
+        local_address: str | None = None,
+        most: int = 100,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._verify = verify
+        self._local = (local_address, 0) if local_address else None
+        self._most = most
+        self._monotonic = monotonic
+        self._servers: dict[Origin, _Server] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request`, once, and return the whole reply.
+
+        Args:
+            request: With its body. The extension `target` replaces path and query, `fresh` asks for a connection that
+                surely lives, `timeout` is as in httpx: `connect`, `pool`, and `read` from the first byte written to
+                the last one read.
+
+        Raises:
+            httpx.TransportError: By class, as this module's description says.
+        """
+        if request.method == "HEAD":
+            raise httpx.UnsupportedProtocol("HEAD is not spoken here")
+        message = _encoded(request)
+        limits: dict[str, float | None] = request.extensions.get("timeout", {})
+        server = self._server(request.url)
+        connection = await self._acquire(server, limits, fresh=request.extensions.get("fresh", False))
+        try:
+            status, headers, body = await connection.exchange(message, limits.get("read"))
+        finally:
+            self._release(server, connection)
+        return httpx.Response(status, headers=headers, content=body)
+
+    async def warm(self, url: httpx.URL, timeout_seconds: float) -> None:
+        """Have a connection ready that may carry an order at once. A failure is left for the order to meet."""
+        server = self._server(url)
+        with contextlib.suppress(httpx.TransportError):
+            limits: dict[str, float | None] = {"connect": timeout_seconds, "pool": 0.0}
+            self._release(server, await self._acquire(server, limits, fresh=True))
+
+    async def aclose(self) -> None:
+        """Close every connection that is not in use; the others close when they come back."""
+        for server in self._servers.values():
+            server.is_closed = True
+            while server.kept:
+                server.kept.pop().close()
+
+    def _server(self, url: httpx.URL) -> _Server:
+        scheme = url.scheme
+        origin = (scheme, url.host, url.port or (443 if scheme == "https" else 80))
+        found = self._servers.get(origin)
+        if found is None:
+            if scheme not in ("http", "https"):
+                raise httpx.UnsupportedProtocol(f"{scheme} is not spoken here")
+            found = self._servers[origin] = _Server(origin)
+        return found
+
+    async def _acquire(self, server: _Server, limits: dict[str, float | None], *, fresh: bool) -> _Connection:
+        kept = server.newest(self._monotonic(), FRESH_SECONDS if fresh else _KEEP_SECONDS)
+        if kept is None and server.in_use >= self._most:
+            kept = await server.turn(limits.get("pool"))
+        else:
+            server.in_use += 1
+        if kept is not None and kept.is_idle:
+            return kept
+        try:
+            return await self._connect(server.origin, limits.get("connect"))
+        except BaseException:
+            self._release(server, None)
+            raise
+
+    async def _connect(self, origin: Origin, timeout_seconds: float | None) -> _Connection:
+        scheme, host, port = origin
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: _Connection(self._monotonic),
+                    host,
+                    port,
+                    ssl=self._verify if scheme == "https" else None,
+                    local_addr=self._local,
+                    happy_eyeballs_delay=0.25,
+                )
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout("the server did not take the connection in time") from error
+        except OSError as error:  # name, route, refusal, certificate
+            raise httpx.ConnectError(str(error)) from error
+        return connection
+
+    def _release(self, server: _Server, connection: _Connection | None) -> None:
+        """Hand the place on, with its connection if that can be used again, or keep the connection for later."""
+        if connection is not None and (server.is_closed or not connection.is_idle):
+            connection.close()
+            connection = None
+        if server.hand_on(connection):
+            return
+        server.in_use -= 1
+        if connection is not None:
+            server.kept.append(connection)
+
+
+class _Server:
+    """The connections to one server: how many are in use, the kept ones by age, and those who wait for one."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.in_use = 0
+        self.kept: deque[_Connection] = deque()
+        self.is_closed = False
+        self._waiting: deque[asyncio.Future[_Connection | None]] = deque()
+
+    def newest(self, now: float, seconds: float) -> _Connection | None:
+        """Return the connection that answered last, if it lives and did so within `seconds`."""
+        while self.kept and now - self.kept[0].answered_at > _KEEP_SECONDS:
+            self.kept.popleft().close()
+        while self.kept and not self.kept[-1].is_idle:
+            self.kept.pop().close()
+        return self.kept.pop() if self.kept and now - self.kept[-1].answered_at <= seconds else None
+
+    async def turn(self, seconds: float | None) -> _Connection | None:
+        """Wait, first come first served, for somebody's place, and the connection that may come with it."""
+        place: asyncio.Future[_Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            async with asyncio.timeout(seconds):
+                return await place
+        except BaseException as error:
+            if place.done() and not place.cancelled():
+                connection = place.result()  # the place was ours already
+                if not self.hand_on(connection):
+                    self.in_use -= 1
+                    if connection is not None:
+                        self.kept.append(connection)
+            if isinstance(error, TimeoutError):
+                raise httpx.PoolTimeout("too many requests wait for this server") from error
+            raise
+
+    def hand_on(self, connection: _Connection | None) -> bool:
+        """Give a place to the first who waits for one; say whether anybody did."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(connection)
+                return True
+        return False
+
+
+Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: writes a request, and gathers the reply that httptools reads out of it."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self.answered_at = monotonic()
+        self._transport: asyncio.Transport | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._reply: asyncio.Future[Reply] | None = None
+        self._is_usable = True
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._head_size = self._body_size = 0
+        self._has_head = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the next request may be written: nothing is under way, and the server has not closed."""
+        return self._is_usable and self._reply is None and self._transport is not None
+
+    def close(self) -> None:
+        """Let go of the connection at once."""
+        self._is_usable = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def exchange(self, message: bytes, timeout_seconds: float | None) -> Reply:
+        """Write a request and return its reply. Whatever goes wrong closes the connection."""
+        assert self._transport is not None
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[Reply] = loop.create_future()
+        self._reply = reply
+        self._parser = httptools.HttpResponseParser(self)
+        alarm = None if timeout_seconds is None else loop.call_later(timeout_seconds, self._give_up)
+        try:
+            self._transport.write(message)
+            found = await reply
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._reply = None
+            if alarm is not None:
+                alarm.cancel()
+        self.answered_at = self._monotonic()
+        return found
+
+    def _give_up(self) -> None:
+        self._fail(httpx.ReadTimeout("the server did not answer in time"))
+
+    def _fail(self, error: Exception) -> None:
+        self._is_usable = False
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(error)
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._reply is None or self._reply.done() or self._parser is None:
+            self.close()  # nobody asked: what comes is no answer to what is asked next
+            return
+        try:
+            if not self._has_head:
+                self._head_size += len(data)
+            self._parser.feed_data(data)
+            if self._head_size > _LARGEST_HEAD:
+                raise httpx.RemoteProtocolError("the reply's head is too large")
+        except httptools.HttpParserUpgrade:
+            self._fail(httpx.RemoteProtocolError("the server changed the protocol"))
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            text = str(cause) if isinstance(cause, httpx.TransportError) else "the reply is not HTTP"
+            self._fail(httpx.RemoteProtocolError(text))
+        except httpx.TransportError as error:
+            self._fail(error)
+
+    def eof_received(self) -> None:
+        self._is_usable = False
+        if self._has_head and not any(name in _FRAMED for name, _ in self._headers):
+            self._answered()  # a body without a length ends with the connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(httpx.RemoteProtocolError("the server closed the connection without a whole answer"))
+
+    # What httptools calls
+
+    def on_message_begin(self) -> None:
+        if self._reply is None or self._reply.done():
+            self._is_usable = False  # a second answer to one question
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._has_head:  # what follows the body is nothing we asked for
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        self._has_head = self._parser.get_status_code() >= 200
+
+    def on_body(self, data: bytes) -> None:
+        self._body_size += len(data)
+        if self._body_size > _LARGEST_BODY:
+            raise httpx.RemoteProtocolError("the reply's body is too large")
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        assert self._parser is not None
+        if not self._has_head:
+            self._headers = []  # "100 Continue" and its like come before the answer
+        else:
+            self._is_usable = self._is_usable and self._parser.should_keep_alive()
+            self._answered()
+
+    def _answered(self) -> None:
+        assert self._parser is not None
+        found = (self._parser.get_status_code(), self._headers, b"".join(self._body))
+        self._headers, self._body, self._head_size, self._body_size, self._has_head = [], [], 0, 0, False
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(found)
+
+
+_FRAMED = (b"content-length", b"transfer-encoding")
+
+
+def _encoded(request: httpx.Request) -> bytes:
+    target: bytes = request.extensions.get("target") or request.url.raw_path
+    lines = [b"%b %b HTTP/1.1\r\n" % (request.method.encode("ascii"), target)]
+    lines += [b"%b: %b\r\n" % header for header in request.headers.raw]
+    head = b"".join(lines)
+    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b" " in target:
+        raise httpx.LocalProtocolError("a line break in a header or target")
+    return head + b"\r\n" + request.content
