@@ -15,6 +15,7 @@ import msgspec
 from bot.contract.errors import OutcomeUnknown
 
 T = TypeVar("T")
+_as_json = jsonlib.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class Secret:
@@ -141,7 +142,7 @@ class Request:
         """The body as it is sent; empty when there is none."""
         if self.json is None:
             return b""
-        return jsonlib.dumps(self.json, separators=(",", ":"), ensure_ascii=False).encode()
+        return _as_json(self.json).encode()
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """Return a copy with `headers` added."""

@@ -16,7 +16,8 @@ import contextlib
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import httptools
 import httpx
@@ -27,7 +28,8 @@ _KEEP_SECONDS = 50.0
 _LARGEST_HEAD = 64 * 1024
 _LARGEST_BODY = 64 * 1024 * 1024
 
-Origin = tuple[str, str, int]
+Origin: TypeAlias = tuple[str, str, int]
+Reply: TypeAlias = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 
 class Connections(httpx.AsyncBaseTransport):
@@ -52,7 +54,7 @@ class Connections(httpx.AsyncBaseTransport):
         self._local = (local_address, 0) if local_address else None
         self._most = most
         self._monotonic = monotonic
-        self._servers: dict[Origin, _Server] = {}
+        self._servers: dict[Origin, Server] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request`, once, and return the whole reply.
@@ -67,19 +69,34 @@ class Connections(httpx.AsyncBaseTransport):
         """
         if request.method == "HEAD":
             raise httpx.UnsupportedProtocol("HEAD is not spoken here")
-        message = _encoded(request)
         limits: dict[str, float | None] = request.extensions.get("timeout", {})
-        server = self._server(request.url)
-        connection = await self._acquire(server, limits, fresh=request.extensions.get("fresh", False))
+        fresh = request.extensions.get("fresh", False)
+        status, headers, body = await self.exchange(self.server(request.url), _encoded(request), limits, fresh=fresh)
+        return httpx.Response(status, headers=headers, content=body)
+
+    async def exchange(
+        self, server: Server, message: bytes, limits: Mapping[str, float | None], *, fresh: bool
+    ) -> Reply:
+        """Do as `handle_async_request` with bytes, for those who make many requests: httpx's objects cost 40 us.
+
+        Args:
+            server: From `server`.
+            message: The whole request, with the header `Host`; not HEAD.
+            limits: As the extension `timeout`.
+            fresh: As the extension.
+
+        Returns:
+            Status, headers with names in lower case, and the body as it was sent.
+        """
+        connection = await self._acquire(server, limits, fresh=fresh)
         try:
-            status, headers, body = await connection.exchange(message, limits.get("read"))
+            return await connection.exchange(message, limits.get("read"))
         finally:
             self._release(server, connection)
-        return httpx.Response(status, headers=headers, content=body)
 
     async def warm(self, url: httpx.URL, timeout_seconds: float) -> None:
         """Have a connection ready that may carry an order at once. A failure is left for the order to meet."""
-        server = self._server(url)
+        server = self.server(url)
         with contextlib.suppress(httpx.TransportError):
             limits: dict[str, float | None] = {"connect": timeout_seconds, "pool": 0.0}
             self._release(server, await self._acquire(server, limits, fresh=True))
@@ -91,17 +108,18 @@ class Connections(httpx.AsyncBaseTransport):
             while server.kept:
                 server.kept.pop().close()
 
-    def _server(self, url: httpx.URL) -> _Server:
+    def server(self, url: httpx.URL) -> Server:
+        """Return the place of all connections to the server of `url`."""
         scheme = url.scheme
         origin = (scheme, url.host, url.port or (443 if scheme == "https" else 80))
         found = self._servers.get(origin)
         if found is None:
             if scheme not in ("http", "https"):
                 raise httpx.UnsupportedProtocol(f"{scheme} is not spoken here")
-            found = self._servers[origin] = _Server(origin)
+            found = self._servers[origin] = Server(origin)
         return found
 
-    async def _acquire(self, server: _Server, limits: dict[str, float | None], *, fresh: bool) -> _Connection:
+    async def _acquire(self, server: Server, limits: Mapping[str, float | None], *, fresh: bool) -> _Connection:
         kept = server.newest(self._monotonic(), FRESH_SECONDS if fresh else _KEEP_SECONDS)
         if kept is None and server.in_use >= self._most:
             kept = await server.turn(limits.get("pool"))
@@ -133,7 +151,7 @@ class Connections(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error)) from error
         return connection
 
-    def _release(self, server: _Server, connection: _Connection | None) -> None:
+    def _release(self, server: Server, connection: _Connection | None) -> None:
         """Hand the place on, with its connection if that can be used again, or keep the connection for later."""
         if connection is not None and (server.is_closed or not connection.is_idle):
             connection.close()
@@ -145,7 +163,7 @@ class Connections(httpx.AsyncBaseTransport):
             server.kept.append(connection)
 
 
-class _Server:
+class Server:
     """The connections to one server: how many are in use, the kept ones by age, and those who wait for one."""
 
     def __init__(self, origin: Origin) -> None:
@@ -189,9 +207,6 @@ class _Server:
                 place.set_result(connection)
                 return True
         return False
-
-
-Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 
 class _Connection(asyncio.Protocol):
@@ -263,7 +278,7 @@ class _Connection(asyncio.Protocol):
             if not self._has_head:
                 self._head_size += len(data)
             self._parser.feed_data(data)
-            if self._head_size > _LARGEST_HEAD:
+            if self._head_size - self._body_size > _LARGEST_HEAD:  # a body may come along with its head
                 raise httpx.RemoteProtocolError("the reply's head is too large")
         except httptools.HttpParserUpgrade:
             self._fail(httpx.RemoteProtocolError("the server changed the protocol"))

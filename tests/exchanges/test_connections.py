@@ -20,14 +20,14 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.exchanges.connections import FRESH_SECONDS, Connections, _Connection, _Server
+from bot.exchanges.connections import FRESH_SECONDS, Connections, Server, _Connection
 
 pytestmark = pytest.mark.network
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 PLAIN = ssl.create_default_context()
 
 
-class Server:
+class Scripted:
     """Answers each request of a connection with the next of its scripts; `None` closes instead."""
 
     def __init__(self, *answers: bytes | None, again: bool = True) -> None:
@@ -61,7 +61,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(server: Server, context: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+async def serving(server: Scripted, context: ssl.SSLContext | None = None) -> AsyncIterator[Scripted]:
     running = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
     async with running:
         port = running.sockets[0].getsockname()[1]
@@ -73,7 +73,7 @@ async def serving(server: Server, context: ssl.SSLContext | None = None) -> Asyn
                 writer.close()
 
 
-def ask(server: Server, *, order: bool = False, seconds: float = 5, content: bytes = b"") -> httpx.Request:
+def ask(server: Scripted, *, order: bool = False, seconds: float = 5, content: bytes = b"") -> httpx.Request:
     limits = {"connect": seconds, "read": seconds, "pool": seconds}
     extensions = {"target": b"/a?b=%2F", "fresh": order, "timeout": limits}
     return httpx.Request("POST" if order else "GET", server.origin, content=content, extensions=extensions)
@@ -94,7 +94,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def told(answer: bytes, *, again: bool = True) -> tuple[int, bytes]:
-    async with serving(Server(answer, again=again)) as server:
+    async with serving(Scripted(answer, again=again)) as server:
         connections = Connections(PLAIN)
         reply = await connections.handle_async_request(ask(server))
         await connections.aclose()
@@ -103,7 +103,7 @@ async def told(answer: bytes, *, again: bool = True) -> tuple[int, bytes]:
 
 async def test_request_is_sent_as_it_was_given() -> None:
     """Target, headers and body reach the server byte for byte."""
-    async with serving(Server()) as server:
+    async with serving(Scripted()) as server:
         connections = Connections(PLAIN)
         reply = await connections.handle_async_request(ask(server, order=True, content='{"a":"ü"}'.encode()))
         await connections.aclose()
@@ -127,7 +127,7 @@ async def test_request_is_sent_as_it_was_given() -> None:
 )
 async def test_reply_of_each_framing_is_whole_and_keeps_the_connection(answer: bytes, body: bytes) -> None:
     """However the end of a reply is told, the next request uses the same connection."""
-    async with serving(Server(answer)) as server:
+    async with serving(Scripted(answer)) as server:
         connections = Connections(PLAIN)
         first = await connections.handle_async_request(ask(server))
         await connections.handle_async_request(ask(server))
@@ -153,7 +153,7 @@ async def test_reply_without_a_length_ends_with_the_connection() -> None:
 )
 async def test_connection_that_cannot_be_trusted_is_not_used_again(answer: bytes) -> None:
     """An answer to a question nobody asked would be taken for the answer to the next one."""
-    async with serving(Server(answer)) as server:
+    async with serving(Scripted(answer)) as server:
         connections = Connections(PLAIN)
         found = [(await connections.handle_async_request(ask(server))).content for _ in range(2)]
         await connections.aclose()
@@ -162,7 +162,7 @@ async def test_connection_that_cannot_be_trusted_is_not_used_again(answer: bytes
 
 async def test_connection_that_speaks_unasked_is_not_used_again() -> None:
     """What a server says between two requests belongs to neither."""
-    async with serving(Server()) as server:
+    async with serving(Scripted()) as server:
         connections = Connections(PLAIN)
         await connections.handle_async_request(ask(server))
         server.writers[0].write(OK)
@@ -197,8 +197,14 @@ async def test_answer_that_cannot_be_read_whole_is_a_doubt(answer: bytes | None)
 
 
 async def _closed() -> None:
-    async with serving(Server(None)) as server:
+    async with serving(Scripted(None)) as server:
         await Connections(PLAIN).handle_async_request(ask(server))
+
+
+async def test_large_answer_that_begins_with_its_head_is_read() -> None:
+    """A list of markets comes in few large pieces; only the head has a small limit."""
+    body = b"a" * 300_000
+    assert await told(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + body) == (200, body)
 
 
 async def test_answer_too_large_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +216,7 @@ async def test_answer_too_large_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> N
 
 async def test_answer_that_does_not_come_is_a_read_timeout_and_ends_the_connection() -> None:
     """A late answer must not become the answer to the next request."""
-    async with serving(Server(b"", OK)) as server:
+    async with serving(Scripted(b"", OK)) as server:
         connections = Connections(PLAIN)
         with pytest.raises(httpx.ReadTimeout):
             await connections.handle_async_request(ask(server, order=True, seconds=0.05))
@@ -221,7 +227,7 @@ async def test_answer_that_does_not_come_is_a_read_timeout_and_ends_the_connecti
 
 async def test_cancelled_request_ends_its_connection() -> None:
     """Whoever stops waiting leaves an answer on its way."""
-    async with serving(Server(b"", OK)) as server:
+    async with serving(Scripted(b"", OK)) as server:
         connections = Connections(PLAIN)
         task = asyncio.create_task(connections.handle_async_request(ask(server)))
         await until(lambda: bool(server.heard))
@@ -235,7 +241,7 @@ async def test_cancelled_request_ends_its_connection() -> None:
 
 async def test_connection_refused_never_left() -> None:
     """The class of the error is the proof."""
-    async with serving(Server()) as server:
+    async with serving(Scripted()) as server:
         pass
     with pytest.raises(httpx.ConnectError):
         await Connections(PLAIN).handle_async_request(ask(server))
@@ -245,7 +251,7 @@ async def test_connection_refused_never_left() -> None:
 async def test_order_takes_only_a_connection_that_answered_a_moment_ago(age: float, numbers: list[int]) -> None:
     """An older one may be closed by the server just then, and the order would be in doubt for nothing."""
     now = 100.0
-    async with serving(Server()) as server:
+    async with serving(Scripted()) as server:
         connections = Connections(PLAIN, monotonic=lambda: now)
         await connections.handle_async_request(ask(server))
         now += age
@@ -257,7 +263,7 @@ async def test_order_takes_only_a_connection_that_answered_a_moment_ago(age: flo
 async def test_read_takes_an_older_connection_and_none_past_its_time() -> None:
     """Reads can be repeated, so a kept connection is good for longer; one day it is closed."""
     now = 100.0
-    async with serving(Server()) as server:
+    async with serving(Scripted()) as server:
         connections = Connections(PLAIN, monotonic=lambda: now)
         for age in (0, 40, 60):
             now += age
@@ -268,7 +274,7 @@ async def test_read_takes_an_older_connection_and_none_past_its_time() -> None:
 
 async def test_connection_the_server_closed_is_passed_over() -> None:
     """Found closed before a byte was written, it proves nothing and costs nothing: another one is taken."""
-    async with serving(Server()) as server:
+    async with serving(Scripted()) as server:
         connections = Connections(PLAIN)
         await connections.handle_async_request(ask(server))
         server.writers[0].close()
@@ -281,7 +287,7 @@ async def test_connection_the_server_closed_is_passed_over() -> None:
 
 async def test_warm_connection_carries_the_first_order() -> None:
     """The handshake happened while the person was still reading."""
-    async with serving(Server()) as server:
+    async with serving(Scripted()) as server:
         connections = Connections(PLAIN)
         await connections.warm(httpx.URL(server.origin), 5)
         await until(lambda: bool(server.writers))
@@ -292,7 +298,7 @@ async def test_warm_connection_carries_the_first_order() -> None:
 
 async def test_many_at_once_share_the_connections_in_turn() -> None:
     """A thousand requests over five connections: all are answered, first come first served, none fails."""
-    async with serving(Server()) as server:
+    async with serving(Scripted()) as server:
         connections = Connections(PLAIN, most=5)
         ended: list[int] = []
 
@@ -308,7 +314,7 @@ async def test_many_at_once_share_the_connections_in_turn() -> None:
 
 async def test_waiting_too_long_for_a_connection_never_left() -> None:
     """And whoever gives up leaves the place to the next."""
-    async with serving(Server(b"")) as server:
+    async with serving(Scripted(b"")) as server:
         connections = Connections(PLAIN, most=1)
         first = asyncio.create_task(connections.handle_async_request(ask(server)))
         await until(lambda: bool(server.heard))
@@ -323,7 +329,7 @@ async def test_waiting_too_long_for_a_connection_never_left() -> None:
 
 async def test_place_given_to_one_who_was_cancelled_goes_to_the_next() -> None:
     """Otherwise each request cancelled at that moment would cost a connection for ever."""
-    server = _Server(("http", "localhost", 1))
+    server = Server(("http", "localhost", 1))
     server.in_use = 1
     waiting = [asyncio.create_task(server.turn(None)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -334,7 +340,7 @@ async def test_place_given_to_one_who_was_cancelled_goes_to_the_next() -> None:
 
 async def test_place_given_to_the_last_who_was_cancelled_is_free_again() -> None:
     """With nobody left to take it."""
-    server = _Server(("http", "localhost", 1))
+    server = Server(("http", "localhost", 1))
     server.in_use = 1
     waiting = asyncio.create_task(server.turn(None))
     await asyncio.sleep(0)
@@ -346,7 +352,7 @@ async def test_place_given_to_the_last_who_was_cancelled_is_free_again() -> None
 
 async def test_failed_connection_leaves_its_place() -> None:
     """An exchange that is down for a while is not lost for ever."""
-    async with serving(Server()) as server:
+    async with serving(Scripted()) as server:
         pass
     connections = Connections(PLAIN, most=1)
     for _ in range(2):
@@ -411,7 +417,7 @@ def _serving_tls(certificate: Path) -> ssl.SSLContext:
 
 
 async def test_server_with_a_known_certificate_is_spoken_to(certificate: Path) -> None:
-    async with serving(Server(), _serving_tls(certificate)) as server:
+    async with serving(Scripted(), _serving_tls(certificate)) as server:
         connections = Connections(ssl.create_default_context(cafile=certificate))
         replies = [await connections.handle_async_request(ask(server)) for _ in range(2)]
         await connections.aclose()
@@ -422,7 +428,7 @@ async def test_server_with_a_known_certificate_is_spoken_to(certificate: Path) -
 async def test_server_that_cannot_prove_its_name_is_sent_nothing(certificate: Path, name: str) -> None:
     """Neither a certificate nobody vouches for, nor one of another name."""
     knows = {} if name == "localhost" else {"cafile": certificate}
-    async with serving(Server(), _serving_tls(certificate)) as server:
+    async with serving(Scripted(), _serving_tls(certificate)) as server:
         server.origin = server.origin.replace("localhost", name)
         with pytest.raises(httpx.ConnectError):
             await Connections(ssl.create_default_context(**knows)).handle_async_request(ask(server, order=True))

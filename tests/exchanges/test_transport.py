@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote_plus
@@ -64,12 +65,11 @@ async def test_request_signed_sends_the_bytes_that_were_signed() -> None:
     target = "/v1/orders?b=2&a=%C3%A4%20%2F%3F%26%3D%2B%25~%2A%27&a=1"
     content = '{"z":"ü","a":[1,{"b":null}]}'.encode()
     assert plugin.signed == [(target, content, START_MS)]
-    assert [(sent.method, sent.extensions["target"], sent.content) for sent in received] == [("POST", target.encode(), content)]
+    assert [(sent.method, sent.extensions["target"], sent.content) for sent in received] == [
+        ("POST", target.encode(), content)
+    ]
     assert received[0].headers["acme-key"] == CANARY
     assert received[0].url.host == "api.acme.example"
-
-
-WIRE = HttpWire("Acme", INFO.hosts, transport=httpx.MockTransport(lambda _: httpx.Response(200)))
 
 
 @settings(deadline=None)
@@ -77,8 +77,15 @@ WIRE = HttpWire("Acme", INFO.hosts, transport=httpx.MockTransport(lambda _: http
 def test_request_any_query_arrives_as_it_was_written(query: list[tuple[str, str]]) -> None:
     """No text makes httpx send another target than the one signed."""
     request = Request.get("/v1/balances", query)
-    message = WIRE._message(request, 1)
-    assert message.extensions["target"].decode() == request.target
+    told: list[bytes] = []
+
+    def answer(message: httpx.Request) -> httpx.Response:
+        told.append(message.extensions["target"])
+        return httpx.Response(200)
+
+    wire = HttpWire("Acme", INFO.hosts, transport=httpx.MockTransport(answer))
+    asyncio.run(wire.send(request, timeout_seconds=1))
+    assert told == [request.target.encode()]
     pairs = [tuple(map(unquote_plus, part.split("="))) for part in request.query_text.split("&") if part]
     assert pairs == query
 

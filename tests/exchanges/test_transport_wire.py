@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
-from bot import NotSent, OutcomeUnknown, Request, Response
+from bot import NotSent, OutcomeUnknown, Request
 from bot.exchanges.http import HttpWire
 from tests.exchanges.acme import BALANCES, place
 
@@ -154,3 +155,41 @@ async def test_request_that_httpx_would_change_is_not_sent(request_: Request) ->
         await wire.send(request_, timeout_seconds=1)
     text = "the Acme plugin made a request that cannot be sent as it was signed"
     assert (str(raised.value), raised.value.code, asked) == (text, "UNSENDABLE", [])
+
+
+@pytest.mark.network
+async def test_request_over_the_network_is_written_byte_for_byte() -> None:
+    """What the server reads is what was described, with the bot's own headers in front."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[16:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length: "))
+        heard.append(head + await reader.readexactly(length))
+        body = gzip.compress(b"{}")
+        head = b"HTTP/1.1 201 Made\r\nX-Odd: \xe9\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+        writer.write(head + body)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        wire = HttpWire("Acme", {"api": f"http://127.0.0.1:{port}"})
+        request = Request.post("/v1/orders", {"a": "ü"}, query={"b": "/"}, headers={"acme-key": "k"})
+        found = await wire.send(request, timeout_seconds=5)
+        await wire.close()
+    assert heard == [
+        b"POST /v1/orders?b=%%2F HTTP/1.1\r\nHost: 127.0.0.1:%d\r\naccept: application/json\r\n"
+        b"user-agent: tradewire\r\n"
+        b"acme-key: k\r\nContent-Length: 10\r\n\r\n" % port + '{"a":"ü"}'.encode()
+    ]
+    assert (found.status, found.headers["x-odd"], found.body) == (201, "é", b"{}")
+
+
+@pytest.mark.parametrize("name", ["x y", "x:", "x\n", "ü"])
+async def test_header_that_would_break_the_request_is_not_sent(name: str) -> None:
+    """A header is one line with one name."""
+    wire = HttpWire("Acme", {"api": "https://api.acme.example"})
+    with pytest.raises(NotSent) as raised:
+        await wire.send(BALANCES.with_headers({name: "1"}), timeout_seconds=1)
+    assert raised.value.code == "UNSENDABLE"
