@@ -42,6 +42,20 @@ from bot.contract.models import (
     TimeInForce,
     Verdict,
 )
+from bot.contract.reading import (
+    Number,
+    Row,
+    book_of,
+    find_by_client_id,
+    if_known,
+    known,
+    pages,
+    plain,
+    refuse_undeclared,
+    side_of,
+    state_of,
+    step_of,
+)
 from bot.contract.streams import Answer, Event, LoggedIn, OrderChanged, PriceSeen, Stream, StreamRefused
 from bot.contract.wire import TIMESTAMP, TIMESTAMP_TEXT, Credentials, Flow, Request, Response, Secret
 
@@ -73,6 +87,7 @@ __all__ = [
     "MaintenanceError",
     "Market",
     "NotSent",
+    "Number",
     "Order",
     "OrderAck",
     "OrderBook",
@@ -88,6 +103,7 @@ __all__ = [
     "ReportState",
     "Request",
     "Response",
+    "Row",
     "Secret",
     "Side",
     "Stream",
@@ -97,5 +113,15 @@ __all__ = [
     "UserError",
     "Verdict",
     "WrongAccountMode",
+    "book_of",
+    "find_by_client_id",
     "hookimpl",
+    "if_known",
+    "known",
+    "pages",
+    "plain",
+    "refuse_undeclared",
+    "side_of",
+    "state_of",
+    "step_of",
 ]

@@ -318,7 +318,9 @@ class ExchangeInfo:
             the core then sends them one at a time.
         docs_url: The exchange's API documentation.
         key_help: Steps to create a key, shown by `/connect`.
-        experimental: A sentence shown wherever a user meets the exchange, or empty.
+        experimental: A sentence that says what nobody has proved yet, or empty; shown before a key is given. While
+            there is one, `mark` stands wherever a person meets the exchange.
+        assumptions: What the plugin takes for granted, a few words each; told at the end of a key's self-test.
         contract_version: The contract the plugin was written for.
     """
 
@@ -337,4 +339,10 @@ class ExchangeInfo:
     docs_url: str = ""
     key_help: tuple[str, ...] = ()
     experimental: str = ""
+    assumptions: tuple[str, ...] = ()
     contract_version: int = CONTRACT_VERSION
+
+    @property
+    def mark(self) -> str:
+        """What stands behind the exchange's name wherever a person reads it; empty unless experimental."""
+        return " · ⚠ experimental" if self.experimental else ""

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tradewire_bitget import exchange_info, markets, order_book, payloads, server_time, ticker
 
-from bot import Base, Limit, Market, Order, OrderBook, OutcomeUnknown, Quote, Request, Ticker, UserError
+from bot import Base, Limit, Market, Order, OrderBook, OutcomeUnknown, Request, Ticker
 from bot.testing.drive import drive, load_reply, reply
 
 D = Decimal
@@ -120,84 +118,7 @@ def test_server_time_documented_reply_is_in_milliseconds() -> None:
     assert drive(server_time(), load_reply(TESTDATA / "get_time.json")).result == 1688008631614
 
 
-# Numbers
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('"0.10"', D("0.10")),
-        ("34567.15", D("34567.15")),
-        ("0.12345678901234567890123", D("0.12345678901234567890123")),
-        ("-0.112079256", D("-0.112079256")),
-        ('"1E-7"', D("0.0000001")),
-        ('""', None),
-        ("null", None),
-    ],
-)
-def test_decimal_every_spelling_is_read_exactly(text: str, expected: Decimal | None) -> None:
-    """Text, bare numbers, empty text and null are all seen; no digit is lost."""
-    assert payloads.decimal(raw(text)) == expected
-
-
-@pytest.mark.parametrize("text", ['"abc"', '"NaN"', '"Infinity"', "{}", "true"])
-def test_decimal_garbage_is_an_error(text: str) -> None:
-    """What is no number is never taken for one."""
-    with pytest.raises(OutcomeUnknown, match="where a number belongs"):
-        payloads.decimal(raw(text))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [('"1690196141868"', 1690196141868), ("1690196141868", 1690196141868), ('"1690196141"', 1690196141000), ('""', 0)],
-)
-def test_milliseconds_seconds_are_recognised(text: str, expected: int) -> None:
-    """Times are mostly milliseconds and sometimes seconds."""
-    assert payloads.milliseconds(raw(text)) == expected
-
-
-@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**12, places=12))
-def test_plain_any_number_has_no_exponent_and_no_loss(value: Decimal) -> None:
-    """Bitget reads plain digits only."""
-    text = payloads.plain(value)
-    assert (set(text) <= set("0123456789."), Decimal(text)) == (True, value)
-
-
-def test_plain_tiny_number_has_no_exponent() -> None:
-    """`str` would write 1E-7."""
-    assert payloads.plain(D("1E-7")) == "0.0000001"
-
-
 # Words
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"side": "buy", "type": "market", "size": Quote(D(50))}, "50"),
-        ({"side": "buy", "type": "stop_market", "size": Quote(D(50))}, "50"),
-        ({"side": "sell", "type": "market", "size": Base(D("0.01"))}, "0.01"),
-        ({"side": "buy", "type": "limit", "size": Base(D("0.01"))}, "0.01"),
-        ({"side": "buy", "type": "stop_limit", "size": Base(D("0.01"))}, "0.01"),
-    ],
-)
-def test_size_text_right_unit_is_sent(changes: dict[str, object], expected: str) -> None:
-    """A market buy spends quote; every other order counts base."""
-    assert payloads.size_text(replace(ORDER, **changes)) == expected  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"side": "buy", "type": "market", "size": Base(D("0.01"))}, "size of a market buy in USDT, not in BTC"),
-        ({"side": "sell", "type": "market", "size": Quote(D(50))}, "size of this order in BTC, not in USDT"),
-        ({"side": "buy", "type": "limit", "size": Quote(D(50))}, "size of this order in BTC, not in USDT"),
-    ],
-)
-def test_size_text_wrong_unit_is_refused(changes: dict[str, object], told: str) -> None:
-    """2459 coins must never become 2459 dollars."""
-    with pytest.raises(UserError, match=told):
-        payloads.size_text(replace(ORDER, **changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -214,10 +135,9 @@ def test_force_text_word_of_bitget(changes: dict[str, object], expected: str) ->
     assert payloads.force_text(replace(ORDER, **changes)) == expected  # type: ignore[arg-type]
 
 
-def test_force_text_post_only_ioc_is_refused() -> None:
-    """An immediate order must not be left resting."""
-    with pytest.raises(UserError, match="must be GTC"):
-        payloads.force_text(replace(ORDER, post_only=True, time_in_force="IOC"))
+def state(word: str, filled: int) -> str:
+    sent = {"orderId": "1", "symbol": "BTCUSDT", "side": "buy", "orderType": "limit", "status": word}
+    return payloads.report(reply({**sent, "baseVolume": str(filled)}).decode(payloads.OrderRow)).state
 
 
 @pytest.mark.parametrize(
@@ -234,13 +154,21 @@ def test_force_text_post_only_ioc_is_refused() -> None:
 )
 def test_state_documented_words_are_known(words: str, filled: int, expected: str) -> None:
     """Every documented spelling has its state."""
-    assert {payloads.state(word, D(filled)) for word in words.split()} == {expected}
+    assert {state(word, filled) for word in words.split()} == {expected}
 
 
 def test_state_unknown_word_is_an_error() -> None:
     """An order whose state is not understood is in doubt, not closed."""
     with pytest.raises(OutcomeUnknown, match="'melting'"):
-        payloads.state("melting", D(0))
+        state("melting", 0)
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"), [(D(1690196141868), 1690196141868), (D(1690196141), 1690196141000), (D(0), 0), (None, 0)]
+)
+def test_milliseconds_seconds_are_recognised(time: Decimal | None, expected: int) -> None:
+    """Times are mostly milliseconds and sometimes seconds."""
+    assert payloads.milliseconds(time) == expected
 
 
 # Fees
@@ -321,13 +249,13 @@ def test_exchange_info_paths_move_no_funds() -> None:
     ] == []
 
 
-# Pages
+# Lists
 
 
-def test_pages_full_page_asks_for_older_rows_with_a_sorted_query() -> None:
+def test_listed_full_page_asks_for_older_rows_with_a_sorted_query() -> None:
     """A page of a hundred may not be the last; the cursor joins the query in order."""
     first = Request.get("/list", {"limit": "100", "symbol": "BTCUSDT"})
-    flow = payloads.pages(first, "idLessThan", lambda response: (response.json(), "77"), most=3)
+    flow = payloads.listed(first, "idLessThan", lambda response: (response.json(), "77"), most=3)
     driven = drive(flow, reply(list(range(100))), reply([100]))
     assert (driven.result, [request.target for request in driven.requests]) == (
         list(range(101)),
@@ -335,12 +263,20 @@ def test_pages_full_page_asks_for_older_rows_with_a_sorted_query() -> None:
     )
 
 
-def test_pages_list_too_long_is_cut_or_refused() -> None:
+def test_listed_list_too_long_is_cut_or_refused() -> None:
     """Where the whole list is needed, a part of it is no answer."""
     full = reply([0] * 100)
-    cut = drive(payloads.pages(Request.get("/list"), "c", lambda each: (each.json(), "1"), most=2), full, full)
+    cut = drive(payloads.listed(Request.get("/list"), "c", lambda each: (each.json(), "1"), most=2), full, full)
     with pytest.raises(OutcomeUnknown, match="more than 200 orders"):
         drive(
-            payloads.pages(Request.get("/list"), "c", lambda each: (each.json(), "1"), most=2, whole=True), full, full
+            payloads.listed(Request.get("/list"), "c", lambda each: (each.json(), "1"), most=2, whole=True), full, full
         )
     assert len(cut.result) == 200
+
+
+def test_listed_full_page_without_a_cursor_is_the_last() -> None:
+    """Without a cursor the first page would be read again and again."""
+    driven = drive(
+        payloads.listed(Request.get("/list"), "c", lambda each: (each.json(), ""), most=2, whole=True), reply([0] * 100)
+    )
+    assert len(driven.result) == 100

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from bot import (
     Account,
     Balance,
-    Capabilities,
     ClientId,
     ExchangeInfo,
     Fill,
@@ -96,16 +95,7 @@ def exchange_info() -> ExchangeInfo:
             payloads.OVERALL: (Limit(6000, 60),),
         },
         client_id=ClientId("text", 32, repeats="refused_while_open"),
-        capabilities=Capabilities(
-            order_types=frozenset({"limit", "market", "stop_limit", "stop_market"}),
-            times_in_force=frozenset({"GTC", "IOC", "FOK"}),
-            post_only=True,
-            market_buy_in=frozenset({"quote"}),
-            cancel_all=True,
-            key_report=True,
-            sandbox=True,
-            absence_seconds=35,  # a timestamp is taken for 30 seconds
-        ),
+        capabilities=payloads.CAPABILITIES,
         errors=ERRORS,
         docs_url="https://www.bitget.com/api-doc/common/intro",
         key_help=(

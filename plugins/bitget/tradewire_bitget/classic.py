@@ -19,6 +19,7 @@ from bot import (
     Fill,
     Flow,
     Market,
+    Number,
     Order,
     OrderAck,
     OrderNotFound,
@@ -26,11 +27,14 @@ from bot import (
     OutcomeUnknown,
     Response,
     UserError,
+    find_by_client_id,
+    plain,
+    refuse_undeclared,
 )
 from tradewire_bitget import market_data, payloads
-from tradewire_bitget.payloads import NO_NUMBER, PAGE, FillRow, Number, OrderRow, Reply, action, plain, private
+from tradewire_bitget.payloads import PAGE, FillRow, OrderRow, Reply, action, private
 
-R = TypeVar("R", bound=payloads.Row)
+R = TypeVar("R", bound=payloads.Entry)
 
 _TRADE = "/api/v2/spot/trade/"
 _STOPS = ("stop_limit", "stop_market")
@@ -43,6 +47,7 @@ def balances(account: Account) -> Flow[list[Balance]]:
 
 
 def place_order(account: Account, order: Order) -> Flow[OrderAck]:
+    refuse_undeclared(order, "Bitget", payloads.CAPABILITIES)
     if order.type in _STOPS:
         return (yield from _place_stop(account, order))
     is_limit = order.type == "limit"
@@ -51,8 +56,8 @@ def place_order(account: Account, order: Order) -> Flow[OrderAck]:
         "side": order.side,
         "orderType": order.type,
         "force": payloads.force_text(order) if is_limit else "gtc",
-        **({"price": payloads.price_text(order.price, "price")} if is_limit else {}),
-        "size": payloads.size_text(order),
+        **({"price": plain(order.price)} if is_limit else {}),
+        "size": plain(order.size.amount),
         "clientOid": order.client_order_id,
         "requestTime": TIMESTAMP_TEXT,
         "receiveWindow": "5000",
@@ -65,7 +70,7 @@ def find_order(account: Account, order: Order) -> Flow[OrderReport | None]:
     if order.type in _STOPS:
         return _find_stop(account, order)
     symbol = order.market.exchange_symbol
-    return payloads.find(
+    return find_by_client_id(
         order,
         _order_info(account, order.market, clientOid=order.client_order_id),
         _open(account, symbol),
@@ -80,7 +85,7 @@ def order_status(account: Account, order: Order, exchange_order_id: str) -> Flow
         if stop is not None:
             return stop
     key = payloads.order_key(order, exchange_order_id)
-    return payloads.known((yield from _order_info(account, order.market, **key)))
+    return payloads.only((yield from _order_info(account, order.market, **key)))
 
 
 def open_orders(account: Account) -> Flow[list[OrderReport]]:
@@ -95,7 +100,7 @@ def order_history(account: Account, markets: Sequence[Market]) -> Flow[list[Orde
 
 def fills(account: Account, exchange_order_id: str) -> Flow[list[Fill]]:
     most = 5 if exchange_order_id else 1
-    rows = yield from _pages(account, "fills", _read_fills, most=most, orderId=exchange_order_id)
+    rows = yield from _pages(account, "fills", Reply[list[FillRow]], most=most, orderId=exchange_order_id)
     return [payloads.fill(row) for row in rows]
 
 
@@ -121,54 +126,42 @@ def cancel_all(account: Account, market: Market) -> Flow[None]:
 # Lists
 
 
-class _OpenRow(OrderRow, rename="camel", kw_only=True):
+class _OpenRow(OrderRow, kw_only=True):
     # Only in the list of open orders `priceAvg` is the order's own price, and `basePrice` the average paid.
-    price: Number = msgspec.field(name="priceAvg", default=NO_NUMBER)
-    average: Number = msgspec.field(name="basePrice", default=NO_NUMBER)
-
-
-def _read_open(response: Response) -> list[_OpenRow]:
-    return response.decode(Reply[list[_OpenRow]]).data
-
-
-def _read_orders(response: Response) -> list[OrderRow]:
-    return response.decode(Reply[list[OrderRow]]).data
-
-
-def _read_fills(response: Response) -> list[FillRow]:
-    return response.decode(Reply[list[FillRow]]).data
+    price: Number = msgspec.field(name="priceAvg", default=None)
+    average: Number = msgspec.field(name="basePrice", default=None)
 
 
 def _pages(
-    account: Account,
-    name: str,
-    read: Callable[[Response], list[R]],
-    *,
-    most: int,
-    whole: bool = False,
-    **query: str | int,
+    account: Account, name: str, shape: type[Reply[list[R]]], *, most: int, whole: bool = False, **query: str
+) -> Flow[list[R]]:
+    return _listed(account, name, lambda reply: reply.decode(shape).data, most=most, whole=whole, **query)
+
+
+def _listed(
+    account: Account, name: str, read: Callable[[Response], list[R]], *, most: int, whole: bool, **query: str | int
 ) -> Flow[list[R]]:
     def read_page(response: Response) -> tuple[list[R], str]:
         rows = read(response)
         return rows, rows[-1].id if rows else ""
 
     request = private(account, f"{_TRADE}{name}", **query, limit=PAGE)
-    return payloads.pages(request, "idLessThan", read_page, most=most, whole=whole)
+    return payloads.listed(request, "idLessThan", read_page, most=most, whole=whole)
 
 
 def _open(account: Account, symbol: str = "") -> Flow[list[OrderReport]]:
-    rows = yield from _pages(account, "unfilled-orders", _read_open, most=8, whole=True, symbol=symbol)
+    rows = yield from _pages(account, "unfilled-orders", Reply[list[_OpenRow]], most=8, whole=True, symbol=symbol)
     return [payloads.report(row) for row in rows]
 
 
 def _done(account: Account, markets: Sequence[Market], *, most: int, symbol: str = "") -> Flow[list[OrderReport]]:
-    rows = yield from _pages(account, "history-orders", _read_orders, most=most, symbol=symbol)
+    rows = yield from _pages(account, "history-orders", Reply[list[OrderRow]], most=most, symbol=symbol)
     return _reports(rows, markets)
 
 
 def _order_info(account: Account, market: Market, **key: str) -> Flow[list[OrderReport]]:
     """Look up one order; an order that is not known gives an empty list or an error."""
-    return _reports(_read_orders((yield private(account, f"{_TRADE}orderInfo", **key))), [market])
+    return _reports((yield private(account, f"{_TRADE}orderInfo", **key)).decode(Reply[list[OrderRow]]).data, [market])
 
 
 def _reports(rows: Iterable[OrderRow], markets: Iterable[Market]) -> list[OrderReport]:
@@ -183,8 +176,8 @@ _PLAN_HISTORY_MS = 89 * 24 * 3600 * 1000
 """Bitget tells at most 90 days of plan orders."""
 
 
-class _PlanRow(OrderRow, rename="camel", kw_only=True):
-    price: Number = msgspec.field(name="executePrice", default=NO_NUMBER)
+class _PlanRow(OrderRow, kw_only=True):
+    price: Number = msgspec.field(name="executePrice", default=None)
 
 
 class _PlanList(msgspec.Struct, rename="camel"):
@@ -196,19 +189,16 @@ class _SubOrder(msgspec.Struct, rename="camel"):
 
 
 def _place_stop(account: Account, order: Order) -> Flow[OrderAck]:
-    if order.post_only or order.time_in_force != "GTC":
-        raise UserError("A stop order on Bitget can only be GTC and not post-only.", code="UNSUPPORTED")
-    trigger = payloads.price_text(order.stop_price, "stop price")
     _check_stop_side(order)
     is_limit = order.type == "stop_limit"
     body = {
         "symbol": order.market.exchange_symbol,
         "side": order.side,
-        "triggerPrice": trigger,
+        "triggerPrice": plain(order.stop_price),
         "orderType": "limit" if is_limit else "market",
-        **({"executePrice": payloads.price_text(order.price, "price")} if is_limit else {}),
+        **({"executePrice": plain(order.price)} if is_limit else {}),
         "planType": "total" if order.side == "buy" and not is_limit else "amount",
-        "size": payloads.size_text(order),
+        "size": plain(order.size.amount),
         "triggerType": "fill_price",
         "clientOid": order.client_order_id,
     }
@@ -235,7 +225,7 @@ def _find_stop(account: Account, order: Order, exchange_order_id: str = "") -> F
     if row is None:
         now = yield from market_data.server_time()
         since = now - _PLAN_HISTORY_MS
-        done = _pages(account, "history-plan-order", _read_plans, most=3, symbol=symbol, startTime=since, endTime=now)
+        done = _plans(account, "history-plan-order", most=3, symbol=symbol, startTime=since, endTime=now)
         row = _match((yield from done), order, exchange_order_id)
     if row is not None and row.status.lower() in ("executed", "triggered"):
         return (yield from _follow(account, order, row))
@@ -254,11 +244,14 @@ def _follow(account: Account, order: Order, row: _PlanRow) -> Flow[OrderReport]:
 
 
 def _waiting(account: Account, symbol: str = "") -> Flow[list[_PlanRow]]:
-    return _pages(account, "current-plan-order", _read_plans, most=8, whole=True, symbol=symbol)
+    return _plans(account, "current-plan-order", most=8, whole=True, symbol=symbol)
 
 
-def _read_plans(response: Response) -> list[_PlanRow]:
-    return response.decode(Reply[_PlanList]).data.order_list or []
+def _plans(account: Account, name: str, *, most: int, whole: bool = False, **query: str | int) -> Flow[list[_PlanRow]]:
+    def read(response: Response) -> list[_PlanRow]:
+        return response.decode(Reply[_PlanList]).data.order_list or []
+
+    return _listed(account, name, read, most=most, whole=whole, **query)
 
 
 def _match(rows: list[_PlanRow], order: Order, exchange_order_id: str) -> _PlanRow | None:

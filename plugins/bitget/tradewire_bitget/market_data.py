@@ -6,24 +6,25 @@ Source: https://www.bitget.com/api-doc/spot/market (read 2025-12).
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TypeAlias
 
 import msgspec
 
-from bot import Flow, Market, OrderBook, OutcomeUnknown, Ticker, hookimpl
-from tradewire_bitget.payloads import NO_NUMBER, Number, Reply, amount, decimal, milliseconds, positive, public
+from bot import Flow, Market, Number, OrderBook, OutcomeUnknown, Row, Ticker, book_of, hookimpl, step_of
+from tradewire_bitget.payloads import ZERO, Reply, milliseconds, public
+
+_USUAL_FEE = Decimal("0.001")
 
 
-class _Symbol(msgspec.Struct, rename="camel"):
+class _Symbol(Row, rename="camel"):
     symbol: str
     base_coin: str
     quote_coin: str
-    price_precision: Number = NO_NUMBER
-    quantity_precision: Number = NO_NUMBER
-    quote_precision: Number = NO_NUMBER
-    min_trade_usdt: Number = msgspec.field(name="minTradeUSDT", default=NO_NUMBER)
-    maker_fee_rate: Number = NO_NUMBER
-    taker_fee_rate: Number = NO_NUMBER
+    price_precision: Number = None
+    quantity_precision: Number = None
+    quote_precision: Number = None
+    min_trade_usdt: Number = msgspec.field(name="minTradeUSDT", default=None)
+    maker_fee_rate: Number = None
+    taker_fee_rate: Number = None
     status: str = ""
 
 
@@ -35,88 +36,71 @@ def markets() -> Flow[list[Market]]:
 
 
 def _market(row: _Symbol) -> Market | None:
-    price_digits, quantity_digits = decimal(row.price_precision), decimal(row.quantity_precision)
-    if price_digits is None or quantity_digits is None:
+    if row.price_precision is None or row.quantity_precision is None:
         return None
-    quote_digits = decimal(row.quote_precision)
+    # Unverified: which of the two Bitget checks on a market buy. The coarser one satisfies both.
+    quote_digits = row.price_precision if row.quote_precision is None else min(row.price_precision, row.quote_precision)
     base, quote = row.base_coin.upper(), row.quote_coin.upper()
-    maker, taker = decimal(row.maker_fee_rate), decimal(row.taker_fee_rate)
-    default_fee = Decimal("0.001")
     return Market(
         symbol=f"{base}/{quote}",
         exchange_symbol=row.symbol.upper(),
         base=base,
         quote=quote,
-        price_step=_step(price_digits),
-        quantity_step=_step(quantity_digits),
-        # Unverified: which of the two Bitget checks on a market buy. The coarser one satisfies both.
-        quote_step=_step(price_digits if quote_digits is None else min(price_digits, quote_digits)),
+        price_step=step_of(row.price_precision),
+        quantity_step=step_of(row.quantity_precision),
+        quote_step=step_of(quote_digits),
         # The minimum is told in USDT whatever the quote asset; for others but dollars it cannot be converted here.
-        min_notional=amount(row.min_trade_usdt) if quote in ("USDT", "USDC") else Decimal(0),
-        maker_fee=default_fee if maker is None else maker,
-        taker_fee=default_fee if taker is None else taker,
+        min_notional=(row.min_trade_usdt or ZERO) if quote in ("USDT", "USDC") else ZERO,
+        maker_fee=_USUAL_FEE if row.maker_fee_rate is None else row.maker_fee_rate,
+        taker_fee=_USUAL_FEE if row.taker_fee_rate is None else row.taker_fee_rate,
         status="online" if row.status == "online" else "halted",
     )
 
 
-def _step(digits: Decimal) -> Decimal:
-    if not 0 <= digits <= 30:
-        raise OutcomeUnknown(f"Bitget sent {digits} where a number of decimals belongs")
-    return Decimal(1).scaleb(-int(digits))
-
-
-class _Ticker(msgspec.Struct, rename="camel"):
+class _Ticker(Row, rename="camel"):
     symbol: str
     last_pr: Number
-    bid_pr: Number = NO_NUMBER
-    ask_pr: Number = NO_NUMBER
-    high24h: Number = NO_NUMBER
-    low24h: Number = NO_NUMBER
-    open: Number = NO_NUMBER
-    base_volume: Number = NO_NUMBER
-    ts: Number = NO_NUMBER
+    bid_pr: Number = None
+    ask_pr: Number = None
+    high24h: Number = None
+    low24h: Number = None
+    open: Number = None
+    base_volume: Number = None
+    ts: Number = None
 
 
 @hookimpl
 def ticker(market: Market) -> Flow[Ticker]:
     response = yield public("/api/v2/spot/market/tickers", symbol=market.exchange_symbol)
     for row in response.decode(Reply[list[_Ticker]]).data:
-        last = positive(row.last_pr)
-        if row.symbol.upper() == market.exchange_symbol and last is not None:
+        if row.symbol.upper() == market.exchange_symbol and row.last_pr:
             return Ticker(
                 exchange_symbol=market.exchange_symbol,
-                last=last,
-                bid=positive(row.bid_pr),
-                ask=positive(row.ask_pr),
-                high_24h=positive(row.high24h),
-                low_24h=positive(row.low24h),
-                open_24h=positive(row.open),
-                base_volume_24h=decimal(row.base_volume),
+                last=row.last_pr,
+                bid=row.bid_pr or None,
+                ask=row.ask_pr or None,
+                high_24h=row.high24h or None,
+                low_24h=row.low24h or None,
+                open_24h=row.open or None,
+                base_volume_24h=row.base_volume,
                 at_ms=milliseconds(row.ts),
             )
     raise OutcomeUnknown(f"Bitget has no price for {market.symbol} at the moment")
 
 
-Levels: TypeAlias = list[tuple[Number, Number]]
-
-
 class _Book(msgspec.Struct):
-    bids: Levels
-    asks: Levels
+    bids: list[tuple[Decimal, Decimal]]
+    asks: list[tuple[Decimal, Decimal]]
 
 
 @hookimpl
 def order_book(market: Market) -> Flow[OrderBook]:
     response = yield public("/api/v2/spot/market/orderbook", symbol=market.exchange_symbol, limit="50")
     book = response.decode(Reply[_Book]).data
-    return OrderBook(bids=_levels(book.bids), asks=_levels(book.asks))
+    return book_of(book.bids, book.asks)
 
 
-def _levels(rows: Levels) -> tuple[tuple[Decimal, Decimal], ...]:
-    return tuple((amount(price), amount(quantity)) for price, quantity in rows)
-
-
-class _Time(msgspec.Struct, rename="camel"):
+class _Time(Row, rename="camel"):
     server_time: Number
 
 

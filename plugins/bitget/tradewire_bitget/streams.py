@@ -7,7 +7,7 @@ https://www.bitget.com/api-doc/uta/websocket (read 2025-12).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -18,16 +18,17 @@ from bot import (
     Flow,
     LoggedIn,
     Market,
+    Number,
     OrderChanged,
-    OutcomeUnknown,
     PriceSeen,
     Request,
+    Row,
     Stream,
     StreamRefused,
     hookimpl,
 )
 from tradewire_bitget.keys import is_unified
-from tradewire_bitget.payloads import NO_NUMBER, Number, milliseconds, positive
+from tradewire_bitget.payloads import milliseconds
 from tradewire_bitget.signing import LOGIN_PATH
 
 # One name for each way in, though addresses repeat: a host is what a test server stands in for.
@@ -50,13 +51,8 @@ def public_stream(markets: Sequence[Market]) -> Flow[Sequence[Stream]]:
     parts = [symbols[start : start + _MOST_CHANNELS] for start in range(0, len(symbols), _MOST_CHANNELS)]
     yield from ()  # no request: the sockets are known
     return [
-        Stream(
-            host="ws_public",
-            path="/v2/ws/public",
-            subscribe=(_subscription({"instType": "SPOT", "channel": "ticker", "instId": each} for each in part),),
-            ping="ping",
-            ping_seconds=_PING_SECONDS,
-            silent_seconds=_SILENT_SECONDS,
+        _stream(
+            "ws_public", "/v2/ws/public", [{"instType": "SPOT", "channel": "ticker", "instId": each} for each in part]
         )
         for part in parts
     ]
@@ -71,21 +67,22 @@ def private_stream(account: Account) -> Flow[Sequence[Stream]]:
     else:
         names = ("orders", "fill", "orders-algo")
         channels = [{"instType": "SPOT", "channel": name, "instId": "default"} for name in names]
-    return [
-        Stream(
-            host="ws_private_demo" if account.options.get("demo") == "1" else "ws_private",
-            path="/v3/ws/private" if is_unified(account) else "/v2/ws/private",
-            login=Request.get(LOGIN_PATH, costs={f"GET {LOGIN_PATH}": 1}),
-            subscribe=(_subscription(channels),),
-            ping="ping",
-            ping_seconds=_PING_SECONDS,
-            silent_seconds=_SILENT_SECONDS,
-        )
-    ]
+    host = "ws_private_demo" if account.options.get("demo") == "1" else "ws_private"
+    path = "/v3/ws/private" if is_unified(account) else "/v2/ws/private"
+    return [_stream(host, path, channels, Request.get(LOGIN_PATH, costs={f"GET {LOGIN_PATH}": 1}))]
 
 
-def _subscription(channels: Iterable[Arg]) -> str:
-    return json.dumps({"op": "subscribe", "args": list(channels)}, separators=(",", ":"))
+def _stream(host: str, path: str, channels: list[Arg], login: Request | None = None) -> Stream:
+    subscription = json.dumps({"op": "subscribe", "args": channels}, separators=(",", ":"))
+    return Stream(
+        host=host,
+        path=path,
+        login=login,
+        subscribe=(subscription,),
+        ping="ping",
+        ping_seconds=_PING_SECONDS,
+        silent_seconds=_SILENT_SECONDS,
+    )
 
 
 class _Channel(msgspec.Struct, rename="camel"):
@@ -100,7 +97,7 @@ class _Frame(msgspec.Struct):
     code: str | int | None = None
     msg: str | None = None
     arg: _Channel | None = None
-    data: msgspec.Raw = NO_NUMBER
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Changed(msgspec.Struct, rename="camel"):
@@ -109,14 +106,14 @@ class _Changed(msgspec.Struct, rename="camel"):
     category: str = "spot"
 
 
-class _Price(msgspec.Struct, rename="camel"):
-    last_pr: Number = NO_NUMBER
-    bid_pr: Number = NO_NUMBER
-    ask_pr: Number = NO_NUMBER
-    last_price: Number = NO_NUMBER
-    bid1_price: Number = NO_NUMBER
-    ask1_price: Number = NO_NUMBER
-    ts: Number = NO_NUMBER
+class _Price(Row, rename="camel"):
+    last_pr: Number = None
+    bid_pr: Number = None
+    ask_pr: Number = None
+    last_price: Number = None
+    bid1_price: Number = None
+    ask1_price: Number = None
+    ts: Number = None
 
 
 @hookimpl
@@ -131,7 +128,7 @@ def read_frame(data: str | bytes) -> Sequence[Event]:
                 return [_price(channel, row) for row in msgspec.json.decode(frame.data, type=list[_Price])]
             case "orders" | "orders-algo" | "fill" | "order":
                 return _changes(msgspec.json.decode(frame.data, type=list[_Changed]))
-    except (msgspec.DecodeError, UnicodeDecodeError, OutcomeUnknown):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         pass  # `pong`, or nothing we know
     return []
 
@@ -154,8 +151,8 @@ def _changes(rows: list[_Changed]) -> list[Event]:
 def _price(channel: _Channel, row: _Price) -> PriceSeen:
     return PriceSeen(
         exchange_symbol=channel.inst_id or channel.symbol,
-        last=positive(row.last_pr) or positive(row.last_price),
-        bid=positive(row.bid_pr) or positive(row.bid1_price),
-        ask=positive(row.ask_pr) or positive(row.ask1_price),
+        last=row.last_pr or row.last_price or None,
+        bid=row.bid_pr or row.bid1_price or None,
+        ask=row.ask_pr or row.ask1_price or None,
         at_ms=milliseconds(row.ts),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from decimal import Decimal
 from typing import Generic, TypeVar
 
 import msgspec
@@ -13,17 +14,21 @@ from bot import (
     Fill,
     Flow,
     Market,
+    Number,
     Order,
     OrderAck,
     OrderNotFound,
     OrderReport,
     Response,
     UserError,
+    find_by_client_id,
+    plain,
+    refuse_undeclared,
 )
 from tradewire_bitget import payloads
-from tradewire_bitget.payloads import NO_NUMBER, PAGE, Number, Reply, action, private
+from tradewire_bitget.payloads import PAGE, Reply, action, private
 
-R = TypeVar("R", bound=payloads.Row)
+R = TypeVar("R", bound=payloads.Entry)
 
 _TRADE = "/api/v3/trade/"
 
@@ -46,34 +51,33 @@ def place_order(account: Account, order: Order) -> Flow[OrderAck]:
             " when it fires. Nothing was placed.",
             code="UNSUPPORTED",
         )
-    terms = {}
-    if order.type == "limit":
-        terms = {"timeInForce": payloads.force_text(order), "price": payloads.price_text(order.price, "price")}
+    refuse_undeclared(order, "Bitget", payloads.CAPABILITIES)
+    is_limit = order.type == "limit"
     body = {
         "category": "SPOT",
         "symbol": order.market.exchange_symbol,
         "side": order.side,
         "orderType": order.type,
-        **terms,
-        "qty": payloads.size_text(order),
+        **({"timeInForce": payloads.force_text(order), "price": plain(order.price)} if is_limit else {}),
+        "qty": plain(order.size.amount),
         "clientOid": order.client_order_id,
     }
     return payloads.parse_ack((yield action(account, f"{_TRADE}place-order", body, places=True)), order)
 
 
-class _OrderRow(payloads.OrderRow, rename="camel", kw_only=True):
+class _OrderRow(payloads.OrderRow, kw_only=True):
     status: str = msgspec.field(name="orderStatus")
-    average: Number = msgspec.field(name="avgPrice", default=NO_NUMBER)
-    size: Number = msgspec.field(name="qty", default=NO_NUMBER)
-    filled: Number = msgspec.field(name="cumExecQty", default=NO_NUMBER)
-    created: Number = msgspec.field(name="createdTime", default=NO_NUMBER)
+    average: Number = msgspec.field(name="avgPrice", default=None)
+    size: Number = msgspec.field(name="qty", default=None)
+    filled: Number = msgspec.field(name="cumExecQty", default=None)
+    created: Number = msgspec.field(name="createdTime", default=None)
 
 
-class _FillRow(payloads.FillRow, rename="camel", kw_only=True):
+class _FillRow(payloads.FillRow, kw_only=True):
     id: str = msgspec.field(name="execId")
-    price: Number = msgspec.field(name="execPrice")
-    size: Number = msgspec.field(name="execQty")
-    created: Number = msgspec.field(name="createdTime", default=NO_NUMBER)
+    price: Decimal = msgspec.field(name="execPrice")
+    size: Decimal = msgspec.field(name="execQty")
+    created: Number = msgspec.field(name="createdTime", default=None)
 
 
 class _List(msgspec.Struct, Generic[R], rename={"rows": "list"}):
@@ -89,7 +93,7 @@ def _pages(
         return page.rows or [], page.cursor or ""
 
     request = private(account, f"{_TRADE}{name}", **query, category="SPOT", limit=PAGE)
-    return payloads.pages(request, "cursor", read, most=most, whole=whole)
+    return payloads.listed(request, "cursor", read, most=most, whole=whole)
 
 
 def _report(row: _OrderRow) -> OrderReport:
@@ -111,7 +115,7 @@ def _orders(
 def find_order(account: Account, order: Order) -> Flow[OrderReport | None]:
     """Look by our id, then among open and finished orders."""
     symbol = order.market.exchange_symbol
-    return payloads.find(
+    return find_by_client_id(
         order,
         _order_info(account, clientOid=order.client_order_id),
         _orders(account, "unfilled-orders", most=8, whole=True, symbol=symbol),
@@ -122,7 +126,7 @@ def find_order(account: Account, order: Order) -> Flow[OrderReport | None]:
 
 def order_status(account: Account, order: Order, exchange_order_id: str) -> Flow[OrderReport]:
     key = payloads.order_key(order, exchange_order_id)
-    return payloads.known((yield from _order_info(account, **key)))
+    return payloads.only((yield from _order_info(account, **key)))
 
 
 def open_orders(account: Account) -> Flow[list[OrderReport]]:

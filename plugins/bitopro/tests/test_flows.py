@@ -33,7 +33,6 @@ from bot.testing.drive import drive, load_reply, reply
 
 D = Decimal
 TESTDATA = Path(__file__).parent / "testdata"
-PUBLIC: dict[str, Any] = {"auth": "none", "costs": {"address": 1}}
 SIGNED: dict[str, Any] = {"costs": {"address": 1, "account": 1}}
 OPEN_COSTS: dict[str, Any] = {"costs": {"address": 1, "account": 1, "open orders": 1}}
 
@@ -157,44 +156,6 @@ def test_exchange_info_declares_what_is_documented() -> None:
         "open orders": {(5, 1, "ip"), (5, 1, "account")},
         "cancel all": {(1, 1, "ip"), (1, 1, "account")},
     }
-
-
-# Market data
-
-
-def test_markets_asks_once() -> None:
-    """One list has every pair."""
-    driven = drive(bitopro.markets(), load_reply(TESTDATA / "get_trading_pairs.json"))
-    assert [each.symbol for each in driven.result] == ["MV/TWD"]
-    assert driven.requests == [Request.get("/v3/provisioning/trading-pairs", **PUBLIC)]
-
-
-def test_ticker_asks_for_price_and_best_level() -> None:
-    """The ticker has neither bid nor ask."""
-    driven = drive(
-        bitopro.ticker(BTC),
-        load_reply(TESTDATA / "get_ticker_object.json"),
-        load_reply(TESTDATA / "get_order_book.json"),
-    )
-    assert (driven.result.last, driven.result.bid, driven.result.ask) == (D(1182449), D(2849000), D(2851000))
-    assert driven.requests == [
-        Request.get("/v3/tickers/btc_twd", **PUBLIC),
-        Request.get("/v3/order-book/btc_twd", {"limit": 1}, **PUBLIC),
-    ]
-
-
-def test_order_book_asks_for_the_most_levels() -> None:
-    """50 is the longest book that BitoPro tells."""
-    driven = drive(bitopro.order_book(BTC), load_reply(TESTDATA / "get_order_book.json"))
-    assert driven.result.bids == ((D(2849000), D("0.08")),)
-    assert driven.requests == [Request.get("/v3/order-book/btc_twd", {"limit": 50}, **PUBLIC)]
-
-
-def test_server_time_reads_the_date_of_a_small_public_reply() -> None:
-    """There is no endpoint for the time, and no key is needed."""
-    dated = reply({"data": {}}, headers={"date": "Tue, 14 Nov 2023 22:13:20 GMT"})
-    driven = drive(bitopro.server_time(), dated)
-    assert (driven.result, driven.requests) == (1700000000500, [Request.get("/v3/tickers/btc_twd", **PUBLIC)])
 
 
 # Account

@@ -1,4 +1,4 @@
-"""Between BitoPro's fields and the models."""
+"""Between BitoPro's fields and the models of balances, orders and fills."""
 
 import json
 from dataclasses import replace
@@ -17,12 +17,10 @@ from bot import (
     Base,
     Market,
     Order,
-    OrderBook,
     OrderReport,
     OutcomeUnknown,
     Quote,
     Request,
-    Response,
     UserError,
 )
 from bot.testing.drive import reply
@@ -54,113 +52,6 @@ STOP = Order(
 
 def recorded(name: str) -> Any:
     return json.loads((TESTDATA / f"{name}.json").read_text())
-
-
-# Markets
-
-
-def pair(**changes: Any) -> Response:
-    return reply({"data": [{**recorded("get_trading_pairs")["data"][0], **changes}]})
-
-
-def one_market(response: Response) -> Market:
-    [row] = response.decode(payloads.Listed[list[payloads.PairRow]]).data
-    return payloads.market(row)
-
-
-MV = Market(
-    symbol="MV/TWD",
-    exchange_symbol="mv_twd",
-    base="MV",
-    quote="TWD",
-    price_step=D("0.001"),
-    quantity_step=D("0.01"),
-    quote_step=D("0.001"),
-    min_quantity=D("0.01"),
-    max_quantity=D(100000),
-    min_notional=D(0),
-    min_market_buy_quote=D(3),
-    maker_fee=D("0.001"),
-    taker_fee=D("0.002"),
-)
-
-
-def test_market_recorded_pair_has_every_rule() -> None:
-    """Price decimals are the quote's, amount decimals the amount's own, fees those of rank 0."""
-    assert one_market(pair()) == MV
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"maintain": True}, replace(MV, status="halted")),
-        ({"pair": "MV_TWD"}, MV),
-        ({"basePrecision": 8, "quotePrecision": 3, "amountPrecision": 2}, MV),
-        ({"amountPrecision": None}, replace(MV, quantity_step=D("1e-8"))),
-        ({"amountPrecision": "0"}, replace(MV, quantity_step=D("1e-8"))),
-        ({"amountPrecision": "0", "minLimitBaseAmount": "1"}, replace(MV, quantity_step=D(1), min_quantity=D(1))),
-        (
-            {"amountPrecision": "2", "minLimitBaseAmount": "0.0001"},
-            replace(MV, quantity_step=D("1e-8"), min_quantity=D("0.0001")),
-        ),
-        ({"maxLimitBaseAmount": "0"}, replace(MV, max_quantity=None)),
-    ],
-)
-def test_market_variant_is_read(changes: dict[str, Any], expected: Market) -> None:
-    """An amount precision that is missing, or would round the minimum to zero, gives way to the base's."""
-    assert one_market(pair(**changes)) == expected
-
-
-@pytest.mark.parametrize("changes", [{"quotePrecision": "many"}, {"minLimitBaseAmount": "NaN"}, {"base": None}])
-def test_market_unreadable_rule_is_an_error(changes: dict[str, Any]) -> None:
-    """A market with a rule that cannot be read must not be traded by guess."""
-    with pytest.raises(OutcomeUnknown):
-        one_market(pair(**changes))
-
-
-# Market data
-
-
-@pytest.mark.parametrize("shape", ["object", "list"])
-def test_ticker_is_read_as_object_and_as_list(shape: str) -> None:
-    """One ticker is sent as an object and documented as a list; bid and ask come from the book."""
-    book = OrderBook(bids=((D(1182000), D(1)),), asks=())
-    found = payloads.ticker(reply(recorded(f"get_ticker_{shape}")), book, BTC)
-    assert (found.last, found.bid, found.ask, found.high_24h, found.low_24h, found.base_volume_24h) == (
-        D(1182449),
-        D(1182000),
-        None,
-        D(1226097),
-        D(1181000),
-        D("9.1308974"),
-    )
-
-
-@pytest.mark.parametrize("changes", [{"pair": "eth_twd"}, {"lastPrice": "0"}])
-def test_ticker_of_another_pair_or_without_price_is_none(changes: dict[str, str]) -> None:
-    """A price is never taken from another pair."""
-    data = {**recorded("get_ticker_object")["data"], **changes}
-    with pytest.raises(OutcomeUnknown, match="no price for BTC/TWD"):
-        payloads.ticker(reply({"data": data}), OrderBook((), ()), BTC)
-
-
-def test_order_book_levels_are_objects() -> None:
-    """`total` adds up levels and is not a quantity."""
-    found = payloads.order_book(reply(recorded("get_order_book")))
-    assert found == OrderBook(bids=((D(2849000), D("0.08")),), asks=((D(2851000), D("0.12")),))
-
-
-def test_server_time_is_the_middle_of_the_second_in_the_date() -> None:
-    """The header has whole seconds, so half a second is the best guess for the rest."""
-    found = payloads.server_time(reply({}, headers={"date": "Tue, 14 Nov 2023 22:13:20 GMT"}))
-    assert found == 1700000000500
-
-
-@pytest.mark.parametrize("headers", [{}, {"date": ""}, {"date": "yesterday"}])
-def test_server_time_without_readable_date_is_an_error(headers: dict[str, str]) -> None:
-    """A time that is not told must not become zero."""
-    with pytest.raises(OutcomeUnknown):
-        payloads.server_time(reply({}, headers=headers))
 
 
 # Balances

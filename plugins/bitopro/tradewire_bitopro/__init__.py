@@ -10,32 +10,42 @@ from contextlib import suppress
 
 from bot import (
     Balance,
-    Capabilities,
     ClientId,
-    Credentials,
-    Event,
-    ExchangeError,
     ExchangeInfo,
     Fill,
     Flow,
     Market,
     Order,
     OrderAck,
-    OrderBook,
     OrderNotFound,
     OrderReport,
-    Request,
-    Response,
-    Stream,
-    Ticker,
     hookimpl,
+    known,
 )
-from tradewire_bitopro import errors, payloads, signing, streams
-from tradewire_bitopro.payloads import FillRow, Listed, OrderRow, order_path, pair_of, private, public
+from tradewire_bitopro import payloads
+from tradewire_bitopro.errors import ERRORS, map_error
+from tradewire_bitopro.market_data import markets, order_book, server_time, ticker
+from tradewire_bitopro.payloads import FillRow, Listed, OrderRow, order_path, pair_of, private
+from tradewire_bitopro.signing import sign
+from tradewire_bitopro.streams import PATHS, private_stream, public_stream, read_frame
+
+__all__ = [
+    "map_error",
+    "markets",
+    "order_book",
+    "private_stream",
+    "public_stream",
+    "read_frame",
+    "server_time",
+    "sign",
+    "ticker",
+]
+"""Hooks that are written elsewhere; all others are below."""
 
 _MOST_MARKETS = 18  # the core lets a flow send 20 requests
 _MOST_PAGES = 5
 _PAGE = 1000
+_TOO_OLD = "It may be older than 90 days."
 
 
 @hookimpl
@@ -56,21 +66,14 @@ def exchange_info() -> ExchangeInfo:
             "GET /v3/orders/*/*",
             "DELETE /v3/orders/*/*",
             "DELETE /v3/orders/*",
-            *streams.PATHS,
+            *PATHS,
         ),
         credential_fields=("key", "secret", "email"),
         limits=payloads.LIMITS,
         # 2147483647 stands on every order of BitoPro's own assistant.
         client_id=ClientId("counter", repeats="accepted", max_value=2_147_483_646),
-        capabilities=Capabilities(
-            order_types=frozenset({"limit", "market", "stop_limit"}),
-            times_in_force=frozenset({"GTC"}),
-            post_only=True,
-            market_buy_in=frozenset({"quote"}),
-            cancel_all=True,
-            absence_seconds=None,  # how long a timestamp is taken for is not documented
-        ),
-        errors=errors.ERRORS,
+        capabilities=payloads.CAPABILITIES,
+        errors=ERRORS,
         nonce="rising",
         docs_url="https://github.com/bitoex/bitopro-offical-api-docs",
         key_help=(
@@ -82,44 +85,6 @@ def exchange_info() -> ExchangeInfo:
             "Use the key for this bot only: two programs on one key refuse each other's requests.",
         ),
     )
-
-
-@hookimpl
-def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
-    return signing.sign(request, credentials, timestamp)
-
-
-@hookimpl
-def map_error(request: Request, response: Response) -> ExchangeError | None:
-    return errors.map_error(request, response)
-
-
-# Market data
-
-
-@hookimpl
-def server_time() -> Flow[int]:
-    """There is no endpoint for it: read the `Date` header of a small public reply."""
-    return payloads.server_time((yield public("/v3/tickers/btc_twd")))
-
-
-@hookimpl
-def markets() -> Flow[list[Market]]:
-    reply = yield public("/v3/provisioning/trading-pairs")
-    return [payloads.market(row) for row in reply.decode(Listed[list[payloads.PairRow]]).data]
-
-
-@hookimpl
-def ticker(market: Market) -> Flow[Ticker]:
-    """The ticker tells neither bid nor ask; the order book does."""
-    reply = yield public(f"/v3/tickers/{pair_of(market)}")
-    best = payloads.order_book((yield public(f"/v3/order-book/{pair_of(market)}", limit=1)))
-    return payloads.ticker(reply, best, market)
-
-
-@hookimpl
-def order_book(market: Market) -> Flow[OrderBook]:
-    return payloads.order_book((yield public(f"/v3/order-book/{pair_of(market)}", limit=50)))
 
 
 # Account
@@ -169,7 +134,7 @@ def order_status(order: Order, exchange_order_id: str) -> Flow[OrderReport]:
             row = (yield private("GET", order_path(order.market, exchange_order_id))).decode(OrderRow)
             if row.id:  # an unknown order is also told by a row without id
                 return payloads.report(row)
-    return _known((yield from find_order(order)))
+    return known((yield from find_order(order)), "BitoPro", _TOO_OLD)
 
 
 @hookimpl
@@ -228,16 +193,10 @@ def cancel_order(order: Order, exchange_order_id: str) -> Flow[None]:
         except OrderNotFound:
             if order.type != "stop_limit":
                 raise
-    found = _known((yield from find_order(order)))
+    found = known((yield from find_order(order)), "BitoPro", _TOO_OLD)
     if found.exchange_order_id == exchange_order_id or found.state not in ("open", "partially_filled"):
         raise OrderNotFound("the order can no longer be canceled")
     yield private("DELETE", order_path(order.market, found.exchange_order_id))
-
-
-def _known(found: OrderReport | None) -> OrderReport:
-    if found is None:
-        raise OrderNotFound("BitoPro knows no such order", remedy="It may be older than 90 days.")
-    return found
 
 
 @hookimpl
@@ -245,21 +204,3 @@ def cancel_all(market: Market) -> Flow[None]:
     """Cancel a pair's orders, also those placed by hand or by BitoPro's own grid bot."""
     with suppress(OrderNotFound):
         yield private("DELETE", f"/v3/orders/{pair_of(market)}", "cancel all")
-
-
-# Streams
-
-
-@hookimpl
-def public_stream(markets: Sequence[Market]) -> Flow[Sequence[Stream]]:
-    return streams.public_stream(markets)
-
-
-@hookimpl
-def private_stream() -> Flow[Sequence[Stream]]:
-    return streams.private_stream()
-
-
-@hookimpl
-def read_frame(data: str | bytes) -> Sequence[Event]:
-    return streams.read_frame(data)

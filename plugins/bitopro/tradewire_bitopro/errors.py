@@ -23,6 +23,7 @@ from bot import (
     RateLimited,
     Request,
     Response,
+    hookimpl,
 )
 
 _REPORT = "Please report this: tradewire should not have sent it."
@@ -191,6 +192,7 @@ class _Body(msgspec.Struct):
     error: Any = None
 
 
+@hookimpl
 def map_error(request: Request, response: Response) -> ExchangeError | None:
     """Return what a reply means. Success is HTTP 200 with a body that names no error."""
     status, route = response.status, f"{request.method} {request.path}"

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 
-from bot import Credentials, Request
+from bot import Credentials, Request, hookimpl
 
 
 def identity(email: str, timestamp: int) -> bytes:
@@ -31,8 +31,8 @@ def signature(secret: str, payload: str) -> str:
     return hmac.new(secret.encode(), payload.encode(), hashlib.sha384).hexdigest()
 
 
+@hookimpl
 def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
-    """Return `request` with the headers that authenticate it."""
     text = request.body or identity(credentials.email.reveal(), timestamp)
     payload = base64.b64encode(text).decode()
     headers = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from bot import Event, Flow, Market, OrderChanged, PriceSeen, Request, Stream, StreamRefused
-from tradewire_bitopro.payloads import Row, client_id_text, pair_of
+from bot import Event, Flow, Market, OrderChanged, PriceSeen, Request, Row, Stream, StreamRefused, hookimpl
+from tradewire_bitopro.payloads import client_id_text, pair_of
 
 _TICKERS = "/ws/v1/pub/tickers"
 # An order that ends leaves the first and shows up in the second.
@@ -22,6 +22,7 @@ PATHS = tuple(f"GET {path}" for path in _ORDERS)
 """Openings of sockets that go through `sign`."""
 
 
+@hookimpl
 def public_stream(markets: Sequence[Market]) -> Flow[Sequence[Stream]]:
     """Return one socket for the last prices of all `markets`; BitoPro's ticker tells neither bid nor ask."""
     pairs = ",".join(pair_of(market).upper() for market in markets)
@@ -29,6 +30,7 @@ def public_stream(markets: Sequence[Market]) -> Flow[Sequence[Stream]]:
     yield  # a flow that asks nothing
 
 
+@hookimpl
 def private_stream() -> Flow[Sequence[Stream]]:
     """Return one socket for open orders and one for those that ended; both log in by their headers."""
     return [Stream(host="ws", path=path, login=Request.get(path, host="ws"), login_as="headers") for path in _ORDERS]
@@ -53,6 +55,7 @@ class _Changed(msgspec.Struct):
     client_id: int | str | None = msgspec.field(name="clientID", default=None)
 
 
+@hookimpl
 def read_frame(data: str | bytes) -> Sequence[Event]:
     """Return what a frame tells; what is not known, or cannot be assigned to a pair, tells nothing."""
     try:
