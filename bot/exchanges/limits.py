@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 from bot.clock import Clock
 from bot.contract.errors import NotSent, PluginError
 from bot.contract.models import Limit
 
-_RESERVE_PERCENT = 20
+Priority: TypeAlias = Literal["urgent", "usual", "routine"]
+_MAY_SPEND_PERCENT: Mapping[Priority, int] = {"urgent": 100, "usual": 80, "routine": 50}
 _LONGEST_WAIT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 300.0
 
@@ -49,8 +51,8 @@ class _Window:
 class Limiter:
     """All limits of one exchange and one egress address.
 
-    Ordinary requests may use four fifths of each limit; the rest is kept for cancels and for looking after orders in
-    doubt (`urgent`).
+    What a person asks for may use four fifths of each limit; the rest is kept for cancels and for looking after orders
+    in doubt (`urgent`). What is asked again and again, unasked, waits once half is used (`routine`).
     """
 
     def __init__(self, title: str, limits: Mapping[str, tuple[Limit, ...]], clock: Clock) -> None:
@@ -61,7 +63,7 @@ class Limiter:
         self._closed_until = 0.0
         self._refusals = 0
 
-    async def acquire(self, costs: Mapping[str, int], account_id: int, *, urgent: bool) -> None:
+    async def acquire(self, costs: Mapping[str, int], account_id: int, priority: Priority = "usual") -> None:
         """Wait until `costs` may be spent, then spend them.
 
         Raises:
@@ -69,7 +71,7 @@ class Limiter:
             PluginError: A request weighs more than its whole limit.
         """
         deadline = self._clock.monotonic() + _LONGEST_WAIT_SECONDS
-        while (wait := self._wait_seconds(costs, account_id, urgent=urgent)) > 0:
+        while (wait := self._wait_seconds(costs, account_id, priority)) > 0:
             if self._clock.monotonic() + wait > deadline:
                 raise self._refusal(wait)
             await self._clock.sleep(wait)
@@ -114,7 +116,7 @@ class Limiter:
         text = f"{self._title} allows no more requests for {wait:.0f} seconds"
         return NotSent(text, code="RATE_LIMIT", remedy="Wait a little and try again.")
 
-    def _wait_seconds(self, costs: Mapping[str, int], account_id: int, *, urgent: bool) -> float:
+    def _wait_seconds(self, costs: Mapping[str, int], account_id: int, priority: Priority) -> float:
         now = self._clock.monotonic()
         wait = self._closed_until - now
         for name, weight in costs.items():
@@ -122,7 +124,7 @@ class Limiter:
                 amount = window.limit.amount
                 if weight > amount:
                     raise PluginError(f"The {self._title} plugin made a request that weighs more than {name} allows.")
-                budget = amount if urgent else max(weight, amount * (100 - _RESERVE_PERCENT) // 100)
+                budget = max(weight, amount * _MAY_SPEND_PERCENT[priority] // 100)
                 wait = max(wait, window.wait_seconds(weight, now, budget))
         return wait
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import tradewire_bitrue
 
+from bot import Limit
 from bot.accounts.vault import create_master_key
+from bot.chat.pacer import Pacer
 from bot.cli.instance import open_instance
 from bot.config import Settings
 from bot.exchanges import registry
@@ -27,6 +29,8 @@ from bot.trading.reconcile import Reconciler
 from tests.e2e.conftest import ANN, TOKEN, Desk
 
 pytestmark = pytest.mark.network
+MINUTE = 300
+"""What a minute may weigh where limits are tried: less than Bitrue's 1,200, to be soon used up."""
 KEY = {
     "key": "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A",
     "secret": "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j",
@@ -175,6 +179,56 @@ async def test_unanswered_order_is_found_by_its_likeness(desk: BitrueDesk) -> No
     assert desk.exchange.placing_requests == 1
 
 
+async def test_unanswered_order_is_found_though_the_look_up_by_our_id_is_refused(desk: BitrueDesk) -> None:
+    """Where Bitrue insists on its own id, the lists tell; the doubt does not stay open."""
+    desk.exchange.takes_client_ids = False
+    desk.exchange.misbehave("drop_after", "/api/v1/order")
+    await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "Accepted", "Order id")
+    assert desk.exchange.placing_requests == 1
+
+
+async def test_unanswered_order_is_found_behind_a_thousand_newer_ones(desk: BitrueDesk) -> None:
+    """Bitrue lists a thousand at a time: an order on an older page is not taken for absent."""
+    exchange = desk.exchange
+    exchange.knows_client_ids = False
+
+    def bury(changed: object) -> None:
+        """Let other programs place 1,200 orders, a moment after this one."""
+        exchange.ledger.watchers.remove(bury)
+        [ours] = exchange.orders()
+        for later_ms in range(10_000, 1_210_000, 1000):
+            other = exchange.ledger.place(
+                ours.account, ours.pair, "sell", "limit", price=Decimal(70000), quantity=Decimal("0.0001")
+            )
+            other.created_ms = ours.created_ms + later_ms
+
+    exchange.ledger.watchers.append(bury)
+    exchange.misbehave("drop_after", "/api/v1/order")
+    await desk.confirm("/buy BTC/USDT 0.001", "✅ Filled", "0.001 BTC")
+    assert (exchange.placing_requests, len(exchange.orders())) == (1, 1201)
+    pages = [each for each in exchange.received if each.path == "/api/v1/allOrders"]
+    assert ["endTime" in each.query for each in pages] == [False, True]
+
+
+async def test_market_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
+    """One odd row in the list of markets, and the others are traded as ever."""
+    async with neighbours(tmp_path) as (desk, _):
+        odd = {"symbol": "ODDUSDT", "baseAsset": "ODD", "quoteAsset": "USDT", "filters": "none"}
+        desk.exchange.odd_rows["exchangeInfo"] += [odd, {"symbol": None}, "odd"]
+        await desk.connect()
+        await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "Accepted", "Order id")
+        desk.say("/price ODD/USDT")
+        await desk.see('There is no pair "ODD/USDT" here')
+
+
+async def test_order_that_cannot_be_read_is_not_left_out_of_the_list(desk: BitrueDesk) -> None:
+    """A list with a hole would hide an order: the person is told that Bitrue's could not be read, and what is known."""
+    await desk.confirm("/buy BTC/USDT 0.001 @ 50000", "Accepted", "Order id")
+    desk.exchange.odd_rows["openOrders"].append({"symbol": "BTCUSDT", "orderId": "5"})
+    desk.say("/orders BTC/USDT")
+    await desk.see("#1 BUY BTC/USDT", "sent a reply of an unexpected shape", "`side`")
+
+
 async def test_unanswered_order_that_two_could_be_stays_in_doubt(desk: BitrueDesk) -> None:
     """A look-alike placed elsewhere is never taken for ours."""
     desk.exchange.knows_client_ids = False
@@ -264,6 +318,59 @@ async def test_rate_limit_and_ban_are_told_and_the_pause_is_kept(desk: BitrueDes
     desk.say("/price BTC/USDT")
     await desk.see("Bitrue allows no more requests for")
     assert len(desk.exchange.received) == sent
+
+
+async def test_polling_of_resting_orders_leaves_room_for_a_new_order_and_a_cancel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five orders, asked after without pause, spend half of the limit; people have more, and cancels all of it."""
+    limits = {"general": (Limit(MINUTE, 60),), "orders": (Limit(100, 60),)}
+    monkeypatch.setattr(tradewire_bitrue.payloads, "LIMITS", limits)
+    turns = 0
+
+    def without_pause(*_: object) -> float:
+        nonlocal turns
+        turns += 1
+        return 0.0
+
+    monkeypatch.setattr(Reconciler, "_interval", without_pause)
+
+    async def at_once(*_: object, **__: object) -> None:
+        """Let a message go: Telegram's pace is not what is tried here."""
+
+    monkeypatch.setattr(Pacer, "turn", at_once)
+    async with neighbours(tmp_path) as (desk, _):
+        desk.exchange.is_limiting, desk.exchange.limits["general"] = True, MINUTE
+        changed = asyncio.Event()
+        desk.exchange.ledger.watchers.append(lambda _: changed.set())
+        await desk.connect()
+        assert desk.instance is not None
+        limiter = desk.instance.gateway.named("bitrue").transport.limiter
+
+        async def buy(price: int) -> None:
+            await desk.preview(f"/buy BTC/USDT 0.001 @ {price}")
+            changed.clear()
+            desk.press("Confirm")
+            await asyncio.wait_for(changed.wait(), 10)
+
+        for price in range(50_001, 50_006):
+            await buy(price)
+        async with asyncio.timeout(20):
+            while turns < MINUTE:  # noqa: ASYNC110  # nothing tells when they have all been asked after
+                await asyncio.sleep(0)
+        await buy(50_006)
+        desk.say("/cancel 1")
+        await desk.see("✖ Canceled", "#1")
+
+        while limiter.remaining_percent() > 20:  # people go on asking, until all that is for them is used
+            await limiter.acquire({"general": 1}, 0)
+        changed.clear()
+        desk.say("/cancel 2")
+        await asyncio.wait_for(changed.wait(), 10)
+        assert [each.status for each in desk.exchange.orders()] == ["canceled"] * 2 + ["open"] * 4
+        polls = [each for each in desk.exchange.received if (each.method, each.path) == ("GET", "/api/v1/order")]
+        assert MINUTE // 4 < len(polls) <= MINUTE // 2
+        assert not any("requests" in text for text in desk.texts())
 
 
 async def test_fill_told_by_the_socket_shows_without_polling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import accumulate
+from typing import get_args
 
 import pytest
 from hypothesis import example, given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from bot import Limit, NotSent
 from bot.contract.errors import PluginError
 from bot.exchanges import limits as module
-from bot.exchanges.limits import Limiter
+from bot.exchanges.limits import Limiter, Priority
 from tests.fakes import FakeClock
 
 Spent = list[tuple[int, int, int]]  # microsecond, weight, account
@@ -36,20 +37,21 @@ def worst(spent: Spent, limit: Limit) -> int:
 LIMITS = st.lists(
     st.builds(Limit, st.integers(1, 12), st.integers(1, 6), st.sampled_from(["ip", "account"])), min_size=1, max_size=3
 )
+PRIORITIES = st.sampled_from(get_args(Priority))
 STEPS = st.lists(
-    st.tuples(st.integers(0, 3_000), st.integers(0, 12), st.integers(1, 2), st.booleans()), min_size=1, max_size=25
+    st.tuples(st.integers(0, 3_000), st.integers(0, 12), st.integers(1, 2), PRIORITIES), min_size=1, max_size=25
 )
 
 
-async def spend(limits: list[Limit], steps: list[tuple[int, int, int, bool]]) -> Spent:
+async def spend(limits: list[Limit], steps: list[tuple[int, int, int, Priority]]) -> Spent:
     """Start one acquiring task per step, as late as the step says; return what was let through."""
     gate, clock = limiter(*limits)
     spent: Spent = []
 
-    async def one(start_ms: int, weight: int, account: int, urgent: bool) -> None:
+    async def one(start_ms: int, weight: int, account: int, priority: Priority) -> None:
         await clock.sleep(start_ms / 1000)
         try:
-            await gate.acquire({"orders": weight}, account, urgent=urgent)
+            await gate.acquire({"orders": weight}, account, priority)
         except (NotSent, PluginError):
             return
         spent.append((round(clock.monotonic() * 1_000_000), weight, account))
@@ -61,9 +63,9 @@ async def spend(limits: list[Limit], steps: list[tuple[int, int, int, bool]]) ->
 
 @settings(deadline=None)
 @given(LIMITS, STEPS)
-@example([Limit(2, 1)], [(0, 1, 1, True)] * 5)
+@example([Limit(2, 1)], [(0, 1, 1, "urgent")] * 5)
 def test_limiter_never_lets_more_through_than_any_window_allows(
-    limits: list[Limit], steps: list[tuple[int, int, int, bool]]
+    limits: list[Limit], steps: list[tuple[int, int, int, Priority]]
 ) -> None:
     """Whatever is asked, whenever, by whomever: no window of any limit holds more than its amount."""
     spent = asyncio.run(spend(limits, steps))
@@ -74,61 +76,69 @@ def test_limiter_property_notices_a_weight_too_many(monkeypatch: pytest.MonkeyPa
     """Control: a limiter that forgets early lets too much through, and the measure above sees it."""
     monkeypatch.setattr(module._Window, "spent", lambda self, now: 0)
     limit = Limit(2, 1)
-    assert worst(asyncio.run(spend([limit], [(0, 1, 1, True)] * 5)), limit) == 5
+    assert worst(asyncio.run(spend([limit], [(0, 1, 1, "urgent")] * 5)), limit) == 5
 
 
 @settings(deadline=None)
-@given(st.integers(1, 20), st.integers(1, 5), st.booleans())
-def test_limiter_lets_all_through_that_a_window_allows(amount: int, seconds: int, urgent: bool) -> None:
+@given(st.integers(1, 20), st.integers(1, 5), PRIORITIES)
+def test_limiter_lets_all_through_that_a_window_allows(amount: int, seconds: int, priority: Priority) -> None:
     """No more is held back than the reserve: the limiter costs no time while there is room."""
-    allowed = amount if urgent else max(1, amount * 4 // 5)
-    spent = asyncio.run(spend([Limit(amount, seconds)], [(0, 1, 1, urgent)] * (allowed + 1)))
+    allowed = max(1, {"urgent": amount, "usual": amount * 4 // 5, "routine": amount // 2}[priority])
+    spent = asyncio.run(spend([Limit(amount, seconds)], [(0, 1, 1, priority)] * (allowed + 1)))
     assert [at for at, _, _ in spent] == pytest.approx([1] * allowed + [seconds * 1_000_000], abs=5)
 
 
-async def test_limiter_keeps_a_fifth_for_what_is_urgent() -> None:
-    """Eight of ten are for everybody; the last two for cancels and orders in doubt."""
+async def test_limiter_keeps_a_part_for_people_and_a_part_for_what_is_urgent() -> None:
+    """Five of ten may go to routine, eight to what people ask; the last two to cancels and orders in doubt."""
     gate, clock = limiter(Limit(10, 60))
-    for _ in range(8):
-        await gate.acquire({"orders": 1}, 1, urgent=False)
-    with pytest.raises(NotSent):
-        await gate.acquire({"orders": 1}, 1, urgent=False)
-    for _ in range(2):
-        await gate.acquire({"orders": 1}, 1, urgent=True)
-    with pytest.raises(NotSent):
-        await gate.acquire({"orders": 1}, 1, urgent=True)
+    each: Priority
+    for each, allowed in (("routine", 5), ("usual", 3), ("urgent", 2)):
+        for _ in range(allowed):
+            await gate.acquire({"orders": 1}, 1, each)
+        with pytest.raises(NotSent):
+            await gate.acquire({"orders": 1}, 1, each)
     assert (clock.monotonic(), gate.remaining_percent()) == (0, 0)
+
+
+async def test_limiter_routine_waits_while_more_than_half_is_used_and_then_goes_on() -> None:
+    """What cannot be had now is waited for, not taken from what is kept: it passes when the window has room."""
+    gate, clock = limiter(Limit(10, 10))
+    await gate.acquire({"orders": 3}, 1)
+    clock.advance(4)
+    await gate.acquire({"orders": 5}, 1)
+    await gate.acquire({"orders": 1}, 1, "routine")
+    assert clock.monotonic() == 14
 
 
 @pytest.mark.parametrize(("per", "is_shared"), [("ip", True), ("account", False)])
 async def test_limit_is_shared_by_the_accounts_of_one_address(per: str, is_shared: bool) -> None:
     """A limit per address is everybody's; one per account is each account's own."""
     gate, _ = limiter(Limit(1, 60, per))  # type: ignore[arg-type]
-    await gate.acquire({"orders": 1}, 1, urgent=False)
+    await gate.acquire({"orders": 1}, 1)
     try:
-        await gate.acquire({"orders": 1}, 2, urgent=False)
+        await gate.acquire({"orders": 1}, 2)
         refused = False
     except NotSent:
         refused = True
     assert refused is is_shared
     with pytest.raises(NotSent):
-        await gate.acquire({"orders": 1}, 1, urgent=False)
+        await gate.acquire({"orders": 1}, 1)
 
 
 async def test_limiter_waits_up_to_ten_seconds() -> None:
     """A short wait is waited; the request leaves as soon as the window has room."""
     gate, clock = limiter(Limit(1, 10))
-    await gate.acquire({"orders": 1}, 1, urgent=False)
-    await gate.acquire({"orders": 1}, 1, urgent=False)
+    await gate.acquire({"orders": 1}, 1)
+    await gate.acquire({"orders": 1}, 1)
     assert clock.monotonic() == 10
 
 
 async def test_limiter_refuses_a_wait_above_ten_seconds_at_once() -> None:
     """Nobody is kept waiting for what will not happen; the text says how long it would take."""
     gate, clock = limiter(Limit(1, 11))
-    await gate.acquire({"orders": 1}, 1, urgent=False)
+    await gate.acquire({"orders": 1}, 1)
     with pytest.raises(NotSent) as raised:
-        await gate.acquire({"orders": 1}, 1, urgent=False)
+        await gate.acquire({"orders": 1}, 1)
     found = raised.value
     assert (str(found), found.code, found.remedy, found.transient) == (
         "Acme allows no more requests for 11 seconds",
@@ -143,28 +153,28 @@ async def test_limiter_refused_request_costs_nothing() -> None:
     """What was not let through is not counted, in none of its limits."""
     clock = FakeClock()
     gate = Limiter("Acme", {"a": (Limit(5, 60),), "b": (Limit(1, 60),)}, clock)
-    await gate.acquire({"b": 1}, 1, urgent=True)
+    await gate.acquire({"b": 1}, 1, "urgent")
     for _ in range(9):
         with pytest.raises(NotSent):
-            await gate.acquire({"a": 1, "b": 1}, 1, urgent=True)
-    await gate.acquire({"a": 5}, 1, urgent=True)
+            await gate.acquire({"a": 1, "b": 1}, 1, "urgent")
+    await gate.acquire({"a": 5}, 1, "urgent")
 
 
-@pytest.mark.parametrize("urgent", [True, False])
-async def test_limiter_refuses_what_weighs_more_than_the_whole_limit(urgent: bool) -> None:
+@pytest.mark.parametrize("priority", get_args(Priority))
+async def test_limiter_refuses_what_weighs_more_than_the_whole_limit(priority: Priority) -> None:
     """No wait would help: the plugin's weights are wrong, and sending it would be a ban."""
     gate, _ = limiter(Limit(5, 1))
     with pytest.raises(PluginError) as raised:
-        await gate.acquire({"orders": 6}, 1, urgent=urgent)
+        await gate.acquire({"orders": 6}, 1, priority)
     assert str(raised.value) == "The Acme plugin made a request that weighs more than orders allows."
-    await gate.acquire({"orders": 5}, 1, urgent=urgent)
+    await gate.acquire({"orders": 5}, 1, priority)
 
 
 async def test_limiter_obeys_every_limit_of_a_name() -> None:
     """Ten a second and twelve a minute are both kept."""
     gate, clock = limiter(Limit(10, 1), Limit(12, 5))
     for _ in range(14):
-        await gate.acquire({"orders": 1}, 1, urgent=True)
+        await gate.acquire({"orders": 1}, 1, "urgent")
     assert clock.monotonic() == 5
 
 
@@ -173,14 +183,14 @@ async def test_pause_holds_back_everything(costs: dict[str, int]) -> None:
     """Also what costs nothing; a pause that began during a wait is waited for as well."""
     gate, clock = limiter(Limit(1, 1))
     gate.pause(4)
-    await gate.acquire(costs, 1, urgent=True)
+    await gate.acquire(costs, 1, "urgent")
     assert clock.monotonic() == 4
 
     async def ban() -> None:
         await clock.sleep(0.5)
         gate.pause(3)
 
-    await asyncio.gather(ban(), gate.acquire({"orders": 1}, 1, urgent=True))
+    await asyncio.gather(ban(), gate.acquire({"orders": 1}, 1, "urgent"))
     assert clock.monotonic() == (7.5 if costs else 4.5)
 
 
@@ -189,7 +199,7 @@ async def test_pause_is_never_shortened_by_a_later_one() -> None:
     gate, clock = limiter(Limit(1, 1))
     gate.pause(9)
     gate.pause(2)
-    await gate.acquire({}, 1, urgent=True)
+    await gate.acquire({}, 1, "urgent")
     assert clock.monotonic() == 9
 
 
@@ -197,7 +207,7 @@ async def test_remaining_percent_is_that_of_the_tightest_limit() -> None:
     """What is shown to the operator is how near the next wait is."""
     gate, clock = limiter(Limit(10, 1), Limit(20, 60))
     assert gate.remaining_percent() == 100
-    await gate.acquire({"orders": 4}, 1, urgent=False)
+    await gate.acquire({"orders": 4}, 1)
     assert gate.remaining_percent() == 60
     clock.advance(1)
     assert gate.remaining_percent() == 80

@@ -330,17 +330,66 @@ def test_cancel_frees_funds_and_a_second_one_is_refused(desk: Desk, code: Any, s
     assert desk.ask("GET", "/api/v1/openOrders", symbol="BTCUSDT")[1] == []
 
 
-def test_limit_on_orders_warns_and_then_bans(desk: Desk) -> None:
+def test_limit_on_orders_counts_what_trades_warns_and_then_bans(desk: Desk) -> None:
     """One 429 beyond a hundred a minute; going on is a ban of two minutes, for everything."""
     desk.exchange.is_limiting = True
     for _ in range(100):
-        assert desk.ask("GET", "/api/v1/openOrders", symbol="BTCUSDT")[0] == 200
-    assert desk.code("GET", "/api/v1/openOrders", symbol="BTCUSDT") == (429, -1003)
+        assert desk.code("DELETE", ORDER, symbol="BTCUSDT", orderId="5") == (200, -2013)
+    assert desk.ask("GET", "/api/v1/openOrders", symbol="BTCUSDT")[0] == 200
+    assert desk.code("DELETE", ORDER, symbol="BTCUSDT", orderId="5") == (429, -1003)
     assert desk.raw("GET", "/api/v1/time")[0] == 200
-    assert desk.code("GET", "/api/v1/openOrders", symbol="BTCUSDT") == (418, -1003)
+    assert desk.code("DELETE", ORDER, symbol="BTCUSDT", orderId="5") == (418, -1003)
     assert desk.raw("GET", "/api/v1/time")[0] == 418
     desk.now_ms += 120_000
-    assert desk.ask("GET", "/api/v1/openOrders", symbol="BTCUSDT")[0] == 200
+    assert desk.code("DELETE", ORDER, symbol="BTCUSDT", orderId="5") == (200, -2013)
+
+
+def test_general_limit_counts_every_request_by_its_weight(desk: Desk) -> None:
+    """Lists of all orders weigh five, a time one; the limit is of the address, whoever asks."""
+    desk.exchange.is_limiting = True
+    desk.exchange.limits["general"] = 12
+    for _ in range(2):
+        assert desk.ask("GET", "/api/v1/allOrders", symbol="BTCUSDT")[0] == 200
+    assert [desk.raw("GET", "/api/v1/time")[0] for _ in range(3)] == [200, 200, 429]
+    desk.now_ms += 60_001
+    assert desk.raw("GET", "/api/v1/time")[0] == 200
+
+
+def test_all_orders_newest_first_and_onwards_from_an_id_or_within_times(desk: Desk) -> None:
+    """Without an id the newest are told, at most as many as asked for; from an id on the oldest."""
+    ids = []
+    for _ in range(4):
+        desk.now_ms += 1000
+        ids.append(desk.place(quantity="0.001"))
+
+    def told(**fields: Any) -> list[int]:
+        rows = desk.ask("GET", "/api/v1/allOrders", symbol="BTCUSDT", **fields)[1]
+        return [ids.index(row["orderId"]) for row in rows]
+
+    assert told() == [3, 2, 1, 0]
+    assert told(limit=2) == [3, 2]
+    assert told(limit=2, endTime=NOW + 3000) == [2, 1]
+    assert told(startTime=NOW + 3000) == [3, 2]
+    assert told(fromId=ids[1], limit=2) == [1, 2]
+
+
+def test_odd_rows_are_told_as_they_are(desk: Desk) -> None:
+    """A test can spoil any list."""
+    for path in ("openOrders", "allOrders"):
+        desk.exchange.odd_rows[path].append({"odd": 1})
+        assert desk.ask("GET", f"/api/v1/{path}", symbol="BTCUSDT")[1] == [{"odd": 1}]
+    desk.exchange.odd_rows["myTrades"].append(None)
+    assert desk.ask("GET", "/api/v2/myTrades", symbol="BTCUSDT")[1] == [None]
+    desk.exchange.odd_rows["exchangeInfo"].append("odd")
+    assert desk.raw("GET", "/api/v1/exchangeInfo")[1]["symbols"][-1] == "odd"
+
+
+def test_look_up_by_client_id_alone_can_be_refused(desk: Desk) -> None:
+    """The document has Bitrue's own id as mandatory; with it the caller's may come along."""
+    order_id = desk.place(newClientOrderId="mine")
+    desk.exchange.takes_client_ids = False
+    assert desk.code("GET", ORDER, symbol="BTCUSDT", origClientOrderId="mine") == (412, -1102)
+    assert desk.ask("GET", ORDER, symbol="BTCUSDT", orderId=order_id, origClientOrderId="mine")[0] == 200
 
 
 @pytest.mark.parametrize(("code", "status"), [("rate_limited", 429), ("banned", 418), ("-2013", 200), ("-2010", 406)])

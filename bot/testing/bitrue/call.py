@@ -78,12 +78,19 @@ class Call:
             refuse("-1102")
         return known[self.text(name)]
 
-    def limit(self, *, most: int, default: int = 100) -> int:
-        """Return how many rows are wanted."""
-        text = self.text("limit") or str(default)
-        if not text.isdecimal() or not 0 < int(text) <= most:
+    def whole(self, name: str, default: int) -> int:
+        """Return a parameter that is a whole number."""
+        text = self.text(name) or str(default)
+        if not text.isdecimal():
             refuse("-1102")
         return int(text)
+
+    def limit(self, *, most: int, default: int = 100) -> int:
+        """Return how many rows are wanted."""
+        number = self.whole("limit", default)
+        if not 0 < number <= most:
+            refuse("-1102")
+        return number
 
     def pair(self) -> BitruePair:
         """Return the market named, in upper case only."""
@@ -114,7 +121,7 @@ class Call:
     def order(self) -> Order | None:
         """Return the order named by Bitrue's id, or else by the caller's."""
         wanted, ours = self.text("orderId"), self.text("origClientOrderId")
-        if not wanted and not ours:
+        if not wanted and not (ours and self.exchange.takes_client_ids):
             refuse("-1102")
         return next((o for o in self.orders() if wanted == o.id or (not wanted and ours == o.client_id)), None)
 
@@ -131,27 +138,32 @@ Right: TypeAlias = Literal["", "key", "read", "trade"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row of the API. `fields` are the parameters it takes; a `!` marks a required one."""
+    """One row of the API: who may call it, the parameters it takes and those it needs, and what it weighs by limit."""
 
     handler: Handler
     right: Right
     fields: frozenset[str]
     required: frozenset[str]
-    counts: int
+    weights: Mapping[str, int]
 
 
 ENDPOINTS: dict[tuple[str, str], Endpoint] = {}
 
 
-def endpoint(target: str, right: Right, fields: str = "", *, counts: int = 0) -> Callable[[Handler], Handler]:
-    """Register a handler. `fields` are words like `symbol!` and `limit`; `counts` is its weight among orders."""
+def endpoint(target: str, right: Right, fields: str = "", *, weight: int = 1) -> Callable[[Handler], Handler]:
+    """Register a handler. `fields` are words like `symbol!` and `limit`; a `!` marks a required one.
+
+    Unverified: that of all requests only those that trade weigh against the limit on orders.
+    """
     method, path = target.split()
     words = fields.split()
     names = frozenset(word.rstrip("!") for word in words)
     required = frozenset(word[:-1] for word in words if word.endswith("!"))
 
+    weights = {"general": weight, "orders": 1} if right == "trade" else {"general": weight}
+
     def register(handler: Handler) -> Handler:
-        ENDPOINTS[method, path] = Endpoint(handler, right, names, required, counts)
+        ENDPOINTS[method, path] = Endpoint(handler, right, names, required, weights)
         return handler
 
     return register

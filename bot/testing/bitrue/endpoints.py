@@ -24,6 +24,7 @@ def _time(call: Call) -> Any:
 @endpoint("GET /api/v1/exchangeInfo", "")
 def _info(call: Call) -> Any:
     symbols = [_symbol(pair) for pair in call.exchange.ledger.pairs.values() if isinstance(pair, BitruePair)]
+    symbols += call.exchange.odd_rows["exchangeInfo"]
     return {"timezone": "UTC", "rateLimits": [], "exchangeFilters": [], "symbols": symbols, "coins": []}
 
 
@@ -63,7 +64,7 @@ def _depth(call: Call) -> Any:
 # Account
 
 
-@endpoint("GET /api/v1/account", "read")
+@endpoint("GET /api/v1/account", "read", weight=5)
 def _account(call: Call) -> Any:
     account = call.account
     assets = sorted({*account.free, *account.locked, "LTC", "SBR"})
@@ -83,7 +84,7 @@ def _account(call: Call) -> Any:
 # Orders
 
 
-@endpoint("POST /api/v1/order", "trade", "symbol! side! type! quantity! price timeInForce newClientOrderId", counts=1)
+@endpoint("POST /api/v1/order", "trade", "symbol! side! type! quantity! price timeInForce newClientOrderId")
 def _place(call: Call) -> Any:
     exchange, pair, client_id = call.exchange, call.pair(), call.text("newClientOrderId")
     side, kind = call.one_of("side", SIDES), call.one_of("type", KINDS)
@@ -136,7 +137,7 @@ def _cost(levels: list[Level], quantity: Decimal) -> Decimal:
     return cost
 
 
-@endpoint("GET /api/v1/order", "read", "symbol! orderId origClientOrderId", counts=1)
+@endpoint("GET /api/v1/order", "read", "symbol! orderId origClientOrderId")
 def _status(call: Call) -> Any:
     order, is_by_ours = call.order(), not call.text("orderId")
     if order is None or (is_by_ours and not call.exchange.knows_client_ids):
@@ -146,17 +147,23 @@ def _status(call: Call) -> Any:
     return {**row, "status": "NEW", "executedQty": "0", "cummulativeQuoteQty": "0"} if is_by_ours else row
 
 
-@endpoint("GET /api/v1/openOrders", "read", "symbol!", counts=1)
+@endpoint("GET /api/v1/openOrders", "read", "symbol!")
 def _open(call: Call) -> Any:
-    return [_order(call.exchange, order) for order in call.orders() if order.status == "open"]
+    found = [_order(call.exchange, order) for order in call.orders() if order.status == "open"]
+    return found + call.exchange.odd_rows["openOrders"]
 
 
-@endpoint("GET /api/v1/allOrders", "read", "symbol! fromId startTime endTime limit", counts=5)
+@endpoint("GET /api/v1/allOrders", "read", "symbol! fromId startTime endTime limit", weight=5)
 def _all(call: Call) -> Any:
-    return [_order(call.exchange, order) for order in call.orders()[: call.limit(most=1000)]]
+    limit, first = call.limit(most=1000), call.whole("fromId", 0)
+    begin, end = call.whole("startTime", 0), call.whole("endTime", 10**15)
+    orders = [each for each in call.orders() if int(each.id) >= first and begin <= each.created_ms <= end]
+    # From an id onwards the oldest come first; otherwise the newest are told.
+    shown = orders[::-1][:limit] if first else orders[:limit]
+    return [_order(call.exchange, order) for order in shown] + call.exchange.odd_rows["allOrders"]
 
 
-@endpoint("DELETE /api/v1/order", "trade", "symbol! orderId origClientOrderId newClientOrderId", counts=1)
+@endpoint("DELETE /api/v1/order", "trade", "symbol! orderId origClientOrderId newClientOrderId")
 def _cancel(call: Call) -> Any:
     order = call.order()
     if order is None:
@@ -199,7 +206,7 @@ def _state(exchange: StrictBitrue, order: Order) -> str:
     return "FILLED" if order.status == "filled" and is_whole else "CANCELED"
 
 
-@endpoint("GET /api/v2/myTrades", "read", "symbol! startTime endTime fromId limit")
+@endpoint("GET /api/v2/myTrades", "read", "symbol! startTime endTime fromId limit", weight=5)
 def _trades(call: Call) -> Any:
     pair = call.pair()
     rows = [
@@ -207,7 +214,7 @@ def _trades(call: Call) -> Any:
         for row in reversed(call.exchange.ledger.executions)
         if row.order.account is call.account and row.pair is pair and not row.order.hidden
     ]
-    return [_trade(row) for row in rows[: call.limit(most=1000)]]
+    return [_trade(row) for row in rows[: call.limit(most=1000)]] + call.exchange.odd_rows["myTrades"]
 
 
 def _trade(row: Execution) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import unquote_to_bytes
 
 from bot.testing.bitrue.call import ENDPOINTS, TEXTS, BitrueAccount, BitruePair, Call, Endpoint, refuse
@@ -18,7 +18,6 @@ from bot.testing.strict import Received, Refused, Reply, StrictExchange
 
 LISTEN_KEY = "/poseidon/api/v1/listenKey"
 LISTEN_MS = 3_600_000
-ORDERS_PER_MINUTE = 100
 BAN_MS = 120_000
 
 
@@ -42,8 +41,11 @@ class StrictBitrue(StrictExchange):
         cancel_code: The code for canceling a finished order; the document gives both.
         tells_client_ids: Whether orders show the caller's ids, which they often do not.
         knows_client_ids: Whether an order can be looked up by the caller's id.
+        takes_client_ids: Whether the caller's id alone names an order; Bitrue's is documented as mandatory.
         refuses_repeats: Whether a client id is taken once only. No document tells.
-        is_limiting: Whether the documented limit on orders holds; going on after it leads to a ban.
+        is_limiting: Whether `limits` hold; going on after it leads to a ban.
+        limits: How much weight a minute may have, per address in `general` and per account in `orders`.
+        odd_rows: Put as they are behind the rows of a list, by the last word of its path.
         quantities: By order id, what was ordered in base.
         listen_keys: By key.
     """
@@ -65,12 +67,14 @@ class StrictBitrue(StrictExchange):
         self.clock_code: Literal["-1021", "-1022", "-1102"] = "-1022"
         self.cancel_code: Literal["-2010", "-2013"] = "-2010"
         self.tells_client_ids = False
-        self.knows_client_ids = True
+        self.knows_client_ids = self.takes_client_ids = True
         self.refuses_repeats = True
         self.is_limiting = False
+        self.limits = {"general": 1200, "orders": 100}
+        self.odd_rows: defaultdict[str, list[Any]] = defaultdict(list)
         self.quantities: dict[str, Decimal] = {}
         self.listen_keys: dict[str, ListenKey] = {}
-        self._calls: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._calls: defaultdict[tuple[str, str], deque[int]] = defaultdict(deque)
         self._banned_until_ms = 0
         self._is_warned = False
         self.set_price("BTCUSDT", "60000.00", "60000.10")
@@ -120,7 +124,7 @@ class StrictBitrue(StrictExchange):
                 return Reply(404, b"<html>404 Not Found</html>", {"content-type": "text/html"})
             fields = _fields(received)
             account = self._authenticate(received, fields, found)
-            if self.is_limiting and found.counts and self._is_over(account, found.counts):
+            if self.is_limiting and self._is_over(account, found.weights):
                 return self._limited(418 if self.clock() < self._banned_until_ms else 429)
             return _json(found.handler(Call(self, account, fields, tail)))
         except Refused as refused:
@@ -130,13 +134,16 @@ class StrictBitrue(StrictExchange):
         reply = _refused("-1003", "Too many requests; please slow down.", status)
         return Reply(reply.status, reply.body, {**reply.headers, "rate_limit_p": "orders_user_seconds"})
 
-    def _is_over(self, account: BitrueAccount, weight: int) -> bool:
-        calls, now = self._calls[account.api_key], self.clock()
-        while calls and calls[0] <= now - 60_000:
-            calls.popleft()
-            self._is_warned = False
-        if len(calls) + weight <= ORDERS_PER_MINUTE:
-            calls.extend([now] * weight)
+    def _is_over(self, account: BitrueAccount, weights: Mapping[str, int]) -> bool:
+        now = self.clock()
+        spent = {name: self._calls[name, account.api_key if name == "orders" else ""] for name in weights}
+        for calls in spent.values():
+            while calls and calls[0] <= now - 60_000:
+                calls.popleft()
+                self._is_warned = False
+        if all(len(spent[name]) + weight <= self.limits[name] for name, weight in weights.items()):
+            for name, weight in weights.items():
+                spent[name].extend([now] * weight)
             return False
         if self._is_warned:
             self._banned_until_ms = now + BAN_MS

@@ -16,6 +16,7 @@ from bot import (
     Base,
     Capabilities,
     InsufficientFunds,
+    InvalidOrder,
     Limit,
     Market,
     Order,
@@ -52,9 +53,9 @@ def ask(path: str, weight: int = 1, **query: Any) -> Request:
     return Request.get(path, query, auth="none", costs={"general": weight})
 
 
-def signed(method: str, path: str, weight: int, *, counts: bool = True, places: bool = False, **query: Any) -> Request:
+def signed(method: str, path: str, weight: int, *, places: bool = False, **query: Any) -> Request:
     pairs = (*query.items(), ("recvWindow", 5000), ("timestamp", TIMESTAMP))
-    costs = {"general": weight, "orders": weight} if counts else {"general": weight}
+    costs = {"general": weight} if method == "GET" else {"general": weight, "orders": weight}
     return Request(method=method, path=path, query=pairs, costs=costs, places=places)
 
 
@@ -152,7 +153,7 @@ def test_order_book_asks_for_a_hundred_levels() -> None:
 
 def test_balances_and_rights_come_from_one_place() -> None:
     """Both read the account, which weighs five."""
-    request = signed("GET", "/api/v1/account", 5, counts=False)
+    request = signed("GET", "/api/v1/account", 5)
     account = load_reply(TESTDATA / "get_account.json")
     balances = drive(bitrue.balances(), account)
     assert (balances.requests, [each.asset for each in balances.result]) == ([request], ["BTC", "SBR"])
@@ -228,6 +229,13 @@ def test_find_order_without_our_id_counts_when_it_alone_fits() -> None:
         assert driven.result == report()
 
 
+@pytest.mark.parametrize("price", ["", None, "0"])
+def test_find_order_whose_price_is_not_told_is_not_taken_for_absent(price: Any) -> None:
+    """What is not told does not differ."""
+    driven = drive(bitrue.find_order(BUY), GONE, NONE, reply([row(price=price)]), reply(row()))
+    assert driven.result == report()
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -277,6 +285,85 @@ def test_find_order_error_anywhere_is_no_answer(replies: list[Any]) -> None:
     """What could not be read proves no absence."""
     with pytest.raises(OutcomeUnknown):
         drive(bitrue.find_order(BUY), *replies, OutcomeUnknown("trouble"))
+
+
+REFUSED = InvalidOrder("a part of the request is missing", code="-1102", status=412)
+
+
+def test_find_order_look_up_by_our_id_refused_reads_the_lists() -> None:
+    """Bitrue documents its own id as mandatory there: where it insists, the lists tell."""
+    driven = drive(bitrue.find_order(BUY), REFUSED, NONE, reply([row()]), reply(row()))
+    assert (driven.requests, driven.result) == ([BY_OURS, OPEN, ALL, BY_THEIRS], report())
+
+
+def test_find_order_look_up_refused_and_nothing_listed_proves_no_absence() -> None:
+    """The lists alone are no proof; the code leaves it to a person in the end."""
+    with pytest.raises(OutcomeUnknown, match="refuses to look it up") as caught:
+        drive(bitrue.find_order(BUY), REFUSED, NONE, NONE)
+    assert (caught.value.code, caught.value.__cause__) == ("UNSUPPORTED", REFUSED)
+
+
+def test_find_order_other_refusals_pass() -> None:
+    """Only the code for a missing part has that meaning."""
+    with pytest.raises(InvalidOrder, match="no such pair"):
+        drive(bitrue.find_order(BUY), InvalidOrder("no such pair", code="-1121"))
+
+
+# The history, page by page
+
+
+def page(newest: int, count: int = 1000) -> list[dict[str, Any]]:
+    """Return orders `newest`, `newest` - 1, and so on, a minute apart, none of them like ours."""
+    return [row(orderId=str(each), time=each * 60_000, side="SELL") for each in range(newest, newest - count, -1)]
+
+
+def page_before(order_id: int) -> Request:
+    return signed("GET", "/api/v1/allOrders", 5, symbol="BTCUSDT", limit=1000, endTime=order_id * 60_000 + 1000)
+
+
+def test_find_order_behind_a_full_page_is_found() -> None:
+    """A full page is not the end; the next begins where it ended, whichever way Bitrue sorts."""
+    last = [*page(4001, 5), row(orderId="7", time=7)]
+    driven = drive(bitrue.find_order(BUY), GONE, NONE, reply(page(5000)), reply(last[::-1]), reply(row(orderId="7")))
+    assert driven.requests[2:4] == [ALL, page_before(4001)]
+    assert driven.result == report(exchange_order_id="7")
+
+
+def test_find_order_absent_from_the_last_page_too_is_none() -> None:
+    """The page that is not full is the last one."""
+    driven = drive(bitrue.find_order(BUY), GONE, NONE, reply(page(5000)), reply(page(4001)), reply(page(3002, 999)))
+    assert (driven.requests[2:], driven.result) == ([ALL, page_before(4001), page_before(3002)], None)
+
+
+def test_find_order_with_our_id_ends_the_pages() -> None:
+    """Where our id is told, older pages have nothing to say."""
+    full = [*page(5000, 999), row(orderId="4001", time=4001 * 60_000, clientOrderId="tabc")]
+    driven = drive(bitrue.find_order(BUY), GONE, NONE, reply(full), reply(row(orderId="4001")))
+    assert driven.result == report(exchange_order_id="4001")
+
+
+@pytest.mark.parametrize("following", [[], page(3900), page(4000, 5)])
+def test_find_order_page_that_does_not_join_is_no_answer(following: list[dict[str, Any]]) -> None:
+    """Each page shows the end of the one before; if not, orders were passed over."""
+    with pytest.raises(OutcomeUnknown, match="left out a part"):
+        drive(bitrue.find_order(BUY), GONE, NONE, reply(page(5000)), reply(following))
+
+
+def test_find_order_among_more_orders_than_pages_is_no_answer() -> None:
+    """Ten full pages without an end prove nothing; also where Bitrue shows the same one again and again."""
+    for full in ([reply(page(90_000 - 999 * each)) for each in range(10)], [reply(page(5000))] * 10):
+        with pytest.raises(OutcomeUnknown, match="more orders of this market than") as caught:
+            drive(bitrue.find_order(BUY), GONE, NONE, *full)
+        assert caught.value.code == "UNSUPPORTED"
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_find_order_list_with_a_row_that_cannot_be_read_is_no_answer(place: int) -> None:
+    """The row could be the order."""
+    lists = [NONE, NONE]
+    lists[place - 1] = reply([row(side="SELL"), row(origQty=None)])
+    with pytest.raises(OutcomeUnknown, match="origQty"):
+        drive(bitrue.find_order(BUY), GONE, *lists[:place])
 
 
 def test_order_status_by_their_id() -> None:
@@ -337,7 +424,7 @@ def _trades() -> Response:
 def test_fills_of_all_and_of_one_order() -> None:
     """There is no list by order: the market's is read and searched."""
     driven = drive(bitrue.fills(ACCOUNT, [BTC], ""), _trades())
-    assert driven.requests == [signed("GET", "/api/v2/myTrades", 5, counts=False, symbol="BTCUSDT", limit=100)]
+    assert driven.requests == [signed("GET", "/api/v2/myTrades", 5, symbol="BTCUSDT", limit=100)]
     assert [each.at_ms for each in driven.result] == [2, 1]
     driven = drive(bitrue.fills(ACCOUNT, [BTC], "1"), _trades())
     assert dict(driven.requests[0].query)["limit"] == 1000

@@ -6,7 +6,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from tradewire_bitrue import payloads
 
@@ -45,7 +44,7 @@ def sample(name: str) -> Any:
 
 
 def order_row(**changes: Any) -> payloads.OrderRow:
-    return msgspec.convert(sample("get_order.json") | changes, payloads.OrderRow, strict=False)
+    return reply(sample("get_order.json") | changes).decode(payloads.OrderRow)
 
 
 # Market data
@@ -53,8 +52,7 @@ def order_row(**changes: Any) -> payloads.OrderRow:
 
 def test_market_reads_rules_by_name_and_assets_in_any_case() -> None:
     """Filters come in any order; the scale tells the decimals; a maximum of many nines is none."""
-    rows = load_reply(TESTDATA / "get_exchange_info.json").decode(payloads.Listed).symbols
-    assert [payloads.market(row) for row in rows] == [
+    assert payloads.markets(load_reply(TESTDATA / "get_exchange_info.json")) == [
         Market(
             symbol="ETH/BTC",
             exchange_symbol="ETHBTC",
@@ -82,29 +80,74 @@ def test_market_reads_rules_by_name_and_assets_in_any_case() -> None:
             taker_fee=D("0.00098"),
             status="halted",
         ),
-        None,
     ]
+
+
+def listed(**changes: Any) -> dict[str, Any]:
+    """Return a market, with rules that can be read unless changed."""
+    filters = [{"filterType": "PRICE_FILTER", "priceScale": 2}, {"filterType": "LOT_SIZE", "volumeScale": 2}]
+    return {"symbol": "XY", "baseAsset": "x", "quoteAsset": "y", "status": "TRADING", "filters": filters} | changes
+
+
+def price_rule(**fields: Any) -> list[dict[str, Any]]:
+    return [{"filterType": "PRICE_FILTER", **fields}, {"filterType": "LOT_SIZE", "volumeScale": 2}]
 
 
 @pytest.mark.parametrize(
     ("rules", "step"),
     [
         ({"priceScale": 0}, D(1)),
-        ({"priceScale": 3, "tickSize": "0.5"}, D("0.001")),
-        ({"tickSize": "0.5"}, D("0.5")),
-        ({"tickSize": "0"}, None),
-        ({"priceScale": -1}, None),
-        ({"priceScale": 99}, None),
+        ({"priceScale": "3"}, D("0.001")),
+        ({"priceScale": 2, "tickSize": "0.5"}, D("0.5")),
+        ({"priceScale": 2, "tickSize": "0.001"}, D("0.01")),
+        ({"priceScale": 2, "tickSize": "0"}, D("0.01")),
+        ({"priceScale": 2, "tickSize": ""}, D("0.01")),
+        ({"tickSize": 0.5}, D("0.5")),
+        ({"priceScale": None, "tickSize": "0.5"}, D("0.5")),
     ],
 )
-def test_market_step_scale_first(rules: dict[str, Any], step: Decimal | None) -> None:
-    """The scale has always been there and counts first; a market without a usable step cannot be traded."""
-    filters = [{"filterType": "PRICE_FILTER", **rules}, {"filterType": "LOT_SIZE", "volumeScale": 2}]
-    row = msgspec.convert(
-        {"symbol": "X", "baseAsset": "x", "quoteAsset": "y", "filters": filters}, payloads.SymbolRow, strict=False
-    )
-    market = payloads.market(row)
-    assert (None if market is None else market.price_step) == step
+def test_market_step_is_the_coarser_of_decimals_and_step(rules: dict[str, Any], step: Decimal) -> None:
+    """Bitrue refuses what is finer than either; one of them may be missing, empty or zero."""
+    [found] = payloads.markets(reply({"symbols": [listed(filters=price_rule(**rules))]}))
+    assert (found.price_step, found.quote_step, found.quantity_step) == (step, step, D("0.01"))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        5,
+        None,
+        "XY",
+        [],
+        {},
+        listed(symbol=None),
+        listed(baseAsset=["x"]),
+        listed(quoteAsset=7),
+        listed(status=None),
+        listed(filters=None),
+        listed(filters="none"),
+        listed(filters=[7]),
+        listed(filters=[]),
+        listed(filters=price_rule(tickSize="0")),
+        listed(filters=price_rule(priceScale=-1)),
+        listed(filters=price_rule(priceScale=99)),
+        listed(filters=price_rule(priceScale="two")),
+        listed(filters=price_rule(priceScale=[2])),
+        listed(filters=[*price_rule(priceScale=2), {"filterType": {"new": 1}}]),
+        listed(filters=[*price_rule(priceScale=2), {"filterType": "NEW", "minQty": "some"}]),
+    ],
+)
+def test_markets_odd_row_costs_that_market_and_no_other(odd: Any) -> None:
+    """A field that is missing, null or of another type, and a market without decimals: the rest can be traded."""
+    good = listed(symbol="AB", baseAsset="A", quoteAsset="B")
+    found = payloads.markets(reply({"symbols": [odd, good, odd]}))
+    assert [each.symbol for each in found] == ["A/B"]
+
+
+def test_markets_of_which_none_can_be_read_is_no_list() -> None:
+    """When all have become odd, the shape has changed: that is a failure, not an exchange without markets."""
+    with pytest.raises(OutcomeUnknown, match="none can be read"):
+        payloads.markets(reply({"symbols": [{}, {}]}))
 
 
 EXPECTED_TICKER = Ticker(
@@ -168,8 +211,7 @@ def test_depth_broken_level_is_unknown(level: list[Any]) -> None:
 
 def test_holdings_in_upper_case_without_zeros() -> None:
     """The list holds every coin, some in lower case."""
-    account = load_reply(TESTDATA / "get_account.json").decode(payloads.AccountRow)
-    assert payloads.holdings(account) == [
+    assert payloads.holdings(load_reply(TESTDATA / "get_account.json")) == [
         Balance("BTC", D("4723846.89208129"), D(0)),
         Balance("SBR", D(0), D("4763368.68006011")),
     ]
@@ -186,7 +228,7 @@ def test_holdings_in_upper_case_without_zeros() -> None:
 )
 def test_permissions_are_hints(flags: tuple[bool | None, bool | None], trade: Any, withdraw: Any, words: str) -> None:
     """The flags may describe the account: a yes to withdrawals is not proved, a no to trading bars nothing."""
-    found = payloads.permissions(payloads.AccountRow([], *flags))
+    found = payloads.permissions(reply({"balances": [], "canTrade": flags[0], "canWithdraw": flags[1]}))
     assert replace(found, note="") == KeyPermissions(can_read="yes", can_trade=trade, can_withdraw=withdraw)
     assert words in found.note
     assert bool(found.note) == bool(words)
@@ -315,6 +357,47 @@ def test_report_of_what_is_not_known_is_unknown(changes: dict[str, Any]) -> None
     """A state never seen keeps the order as it was."""
     with pytest.raises(OutcomeUnknown):
         payloads.report(order_row(**changes))
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_report_without_what_is_optional(nothing: Any) -> None:
+    """Empty text and null are not told; what was filled still counts."""
+    names = ["clientOrderId", "price", "cummulativeQuoteQty", "orderIdStr", "time", "stopPrice", "timeInForce"]
+    found = payloads.report(order_row(executedQty="40", **dict.fromkeys(names, nothing)))
+    assert found == OrderReport(
+        exchange_order_id="2878854881",
+        client_order_id="",
+        exchange_symbol="USDCUSDT",
+        side="sell",
+        type="limit",
+        state="partially_filled",
+        filled=D(40),
+        quantity=D(100),
+    )
+
+
+def test_report_time_as_text_is_read() -> None:
+    """Bitrue writes some numbers as text, and not always the same ones."""
+    assert payloads.report(order_row(time="1635551031000")).created_ms == 1635551031000
+
+
+@pytest.mark.parametrize("name", ["symbol", "orderId", "side", "type", "status", "origQty", "executedQty"])
+@pytest.mark.parametrize("odd", [None, [], {}])
+def test_report_without_what_is_needed_is_unknown(name: str, odd: Any) -> None:
+    """An order that cannot be read is not left out: it could be the one that is looked for."""
+    with pytest.raises(OutcomeUnknown):
+        reply([sample("get_order.json"), sample("get_order.json") | {name: odd}]).decode(list[payloads.OrderRow])
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_fill_without_what_is_optional(nothing: Any) -> None:
+    """A fee that is not told is none, of no asset; the other id serves."""
+    [row] = sample("get_my_trades.json")
+    names = ["commission", "commissionAssert", "clientOrderId", "tradeId"]
+    [found] = reply([row | dict.fromkeys(names, nothing)]).decode(list[payloads.FillRow])
+    expected = ("101655008", D(0), "", D("38.3"))
+    fill = payloads.fill(found)
+    assert (fill.trade_id, fill.fee, fill.fee_asset, fill.quantity) == expected
 
 
 def test_fill_reads_the_misspelt_fee_asset() -> None:

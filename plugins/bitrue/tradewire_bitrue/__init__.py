@@ -6,18 +6,16 @@ Not implemented, since Bitrue has nothing for it: `cancel_all` (each order is ca
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bot import (
     Account,
     Balance,
-    Capabilities,
     ClientId,
-    Credentials,
-    Event,
-    ExchangeError,
     ExchangeInfo,
     Fill,
     Flow,
+    InvalidOrder,
     KeyPermissions,
     Market,
     Order,
@@ -26,19 +24,25 @@ from bot import (
     OrderNotFound,
     OrderReport,
     OutcomeUnknown,
-    Request,
-    Response,
-    Stream,
     Ticker,
     UserError,
     hookimpl,
+    known,
 )
-from tradewire_bitrue import errors, payloads, signing, streams
-from tradewire_bitrue.payloads import ORDERS, FillRow, OrderRow, order_request, private, public
+from tradewire_bitrue import payloads
+from tradewire_bitrue.errors import ERRORS, map_error
+from tradewire_bitrue.payloads import FillRow, OrderRow, private, public
+from tradewire_bitrue.signing import sign
+from tradewire_bitrue.streams import LISTEN_KEY, private_stream, public_stream, read_frame
 
+__all__ = ["map_error", "private_stream", "public_stream", "read_frame", "sign"]
+"""Hooks that are written elsewhere; all others are below."""
+
+_ORDER, _OPEN, _HISTORY = "/api/v1/order", "/api/v1/openOrders", "/api/v1/allOrders"
 _MOST_MARKETS = 20
 """Bitrue lists orders of one market at a time, and the core allows 20 requests in one call."""
-_PAGE = 1000
+_PAGE, _MOST_PAGES = 1000, 10
+_LOOK = "Look at your orders on Bitrue."
 
 
 @hookimpl
@@ -58,27 +62,18 @@ def exchange_info() -> ExchangeInfo:
             "GET /api/v1/ticker/24hr",
             "GET /api/v1/depth",
             "GET /api/v1/account",
-            "GET /api/v1/order",
-            "POST /api/v1/order",
-            "DELETE /api/v1/order",
-            "GET /api/v1/openOrders",
-            "GET /api/v1/allOrders",
+            *(f"{method} {_ORDER}" for method in ("GET", "POST", "DELETE")),
+            f"GET {_OPEN}",
+            f"GET {_HISTORY}",
             "GET /api/v2/myTrades",
-            f"POST {streams.LISTEN_KEY}",
-            f"PUT {streams.LISTEN_KEY}/*",
+            f"POST {LISTEN_KEY}",
+            f"PUT {LISTEN_KEY}/*",
         ),
         limits=payloads.LIMITS,
         # Unverified: what a repeated id does. The document only says that it must be unique.
         client_id=ClientId("text", max_length=32, repeats="accepted"),
-        capabilities=Capabilities(
-            order_types=frozenset({"limit", "market"}),
-            times_in_force=frozenset({"GTC"}),
-            market_buy_in=frozenset({"base"}),
-            key_report=True,
-            # Taken for five seconds after its time, which may be one second ahead of Bitrue's; doubled.
-            absence_seconds=2 * payloads.WINDOW_MS // 1000,
-        ),
-        errors=errors.ERRORS,
+        capabilities=payloads.CAPABILITIES,
+        errors=ERRORS,
         docs_url="https://github.com/Bitrue-exchange/Spot-official-api-docs",
         key_help=(
             "On bitrue.com click the profile icon at the top right, then API Management, and create a key."
@@ -91,16 +86,6 @@ def exchange_info() -> ExchangeInfo:
     )
 
 
-@hookimpl
-def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
-    return signing.sign(request, credentials, timestamp)
-
-
-@hookimpl
-def map_error(request: Request, response: Response) -> ExchangeError | None:
-    return errors.map_error(request, response)
-
-
 # Market data
 
 
@@ -111,8 +96,7 @@ def server_time() -> Flow[int]:
 
 @hookimpl
 def markets() -> Flow[list[Market]]:
-    listed = (yield public("/api/v1/exchangeInfo")).decode(payloads.Listed).symbols
-    return [market for market in map(payloads.market, listed) if market is not None]
+    return payloads.markets((yield public("/api/v1/exchangeInfo")))
 
 
 @hookimpl
@@ -129,24 +113,22 @@ def order_book(market: Market) -> Flow[OrderBook]:
 # Account
 
 
-def _account() -> Flow[payloads.AccountRow]:
-    return (yield private("GET", "/api/v1/account", weight=5)).decode(payloads.AccountRow)
-
-
 @hookimpl
 def balances() -> Flow[list[Balance]]:
-    return payloads.holdings((yield from _account()))
+    return payloads.holdings((yield private("GET", "/api/v1/account", weight=5)))
 
 
 @hookimpl
 def key_permissions() -> Flow[KeyPermissions]:
-    return payloads.permissions((yield from _account()))
+    return payloads.permissions((yield private("GET", "/api/v1/account", weight=5)))
+
+
+# One order
 
 
 @hookimpl
 def place_order(order: Order) -> Flow[OrderAck]:
-    query = payloads.order_query(order)
-    return payloads.ack((yield private("POST", "/api/v1/order", bucket=ORDERS, places=True, **query)), order)
+    return payloads.ack((yield private("POST", _ORDER, places=True, **payloads.order_query(order))), order)
 
 
 @hookimpl
@@ -155,54 +137,83 @@ def find_order(order: Order) -> Flow[OrderReport | None]:
 
     An order without our id counts only if it is like ours in everything else, and if no other is.
     """
-    symbol = order.market.exchange_symbol
-    alike: set[str] = set()
-    by_our_id = private("GET", "/api/v1/order", bucket=ORDERS, symbol=symbol, origClientOrderId=order.client_order_id)
+    symbol, ours = order.market.exchange_symbol, order.client_order_id
+    refused: InvalidOrder | None = None
     try:
-        row = (yield by_our_id).decode(OrderRow)
+        found = (yield private("GET", _ORDER, symbol=symbol, origClientOrderId=ours)).decode(OrderRow)
     except OrderNotFound:
         pass
+    except InvalidOrder as error:
+        # Bitrue's own id is documented as mandatory. Asked without it, Bitrue may miss it; the lists can tell as well.
+        if error.code != "-1102":
+            raise
+        refused = error
     else:
         # By our id it may be a stale copy, and may be shown without our id.
-        if row.client_order_id == order.client_order_id or (
-            not row.client_order_id and payloads.looks_like(row, order)
-        ):
-            return (yield from _by_id(order, row.id))
-    for request in (
-        private("GET", "/api/v1/openOrders", bucket=ORDERS, symbol=symbol),
-        private("GET", "/api/v1/allOrders", bucket=ORDERS, weight=5, symbol=symbol, limit=_PAGE),
-    ):
-        for row in (yield request).decode(list[OrderRow]):
-            if row.client_order_id == order.client_order_id:
-                return (yield from _by_id(order, row.id))
-            if not row.client_order_id and payloads.looks_like(row, order):
-                alike.add(row.id)
-    if len(alike) > 1:
-        raise OutcomeUnknown(
-            f"Bitrue shows {len(alike)} orders like this one, and does not tell which of them it is",
-            code="AMBIGUOUS",
-            remedy="Look at your orders on Bitrue.",
-        )
-    return (yield from _by_id(order, alike.pop())) if alike else None
+        if found.client_order_id == ours or payloads.is_alike(found, order):
+            return (yield from _by_id(order, found.id))
+    listed = (yield private("GET", _OPEN, symbol=symbol)).decode(list[OrderRow])
+    if all(each.client_order_id != ours for each in listed):
+        listed += yield from _history(order)
+    ids = {each.id for each in listed if each.client_order_id == ours}
+    ids = ids or {each.id for each in listed if payloads.is_alike(each, order)}
+    if len(ids) > 1:
+        text = f"Bitrue shows {len(ids)} orders like this one, and does not tell which of them it is"
+        raise OutcomeUnknown(text, code="AMBIGUOUS", remedy=_LOOK)
+    if ids:
+        return (yield from _by_id(order, ids.pop()))
+    if refused is not None:
+        text = "Bitrue does not show the order, and refuses to look it up by our id"
+        raise OutcomeUnknown(text, code="UNSUPPORTED", remedy=_LOOK) from refused
+    return None
+
+
+def _history(order: Order) -> Flow[list[OrderRow]]:
+    """Return all orders of the market, or those down to the one with our id. None may be passed over.
+
+    Unverified: that with `endTime` the newest before it are listed, as the newest of all are without.
+    """
+    found: list[OrderRow] = []
+    until: dict[str, Any] = {}
+    for _ in range(_MOST_PAGES):
+        request = private("GET", _HISTORY, weight=5, symbol=order.market.exchange_symbol, limit=_PAGE, **until)
+        page = (yield request).decode(list[OrderRow])
+        if found and found[-1].id not in {each.id for each in page}:
+            raise OutcomeUnknown("Bitrue left out a part of the list of orders", transient=True)
+        found += sorted(page, key=lambda each: each.created_ms, reverse=True)
+        if len(page) < _PAGE or any(each.client_order_id == order.client_order_id for each in page):
+            return found
+        # Each page shows the end of the one before once more, even if Bitrue counts whole seconds there.
+        until = {"endTime": found[-1].created_ms + 1000}
+    text = "Bitrue has more orders of this market than can be looked through"
+    raise OutcomeUnknown(text, code="UNSUPPORTED", remedy=_LOOK)
 
 
 def _by_id(order: Order, exchange_order_id: str) -> Flow[OrderReport]:
     try:
-        reply = yield order_request("GET", order, exchange_order_id)
+        return (yield from order_status(order, exchange_order_id))
     except OrderNotFound as error:
         text = "Bitrue shows the order in one place and does not know it in another"
         raise OutcomeUnknown(text, code=error.code, transient=True) from error
-    return payloads.report(reply.decode(OrderRow))
 
 
 @hookimpl
 def order_status(order: Order, exchange_order_id: str) -> Flow[OrderReport]:
     if exchange_order_id:
-        return payloads.report((yield order_request("GET", order, exchange_order_id)).decode(OrderRow))
-    found = yield from find_order(order)
-    if found is None:
-        raise OrderNotFound("Bitrue knows no such order", remedy="Look at your orders on Bitrue.")
-    return found
+        request = private("GET", _ORDER, symbol=order.market.exchange_symbol, orderId=exchange_order_id)
+        return payloads.report((yield request).decode(OrderRow))
+    return known((yield from find_order(order)), "Bitrue")
+
+
+@hookimpl
+def cancel_order(order: Order, exchange_order_id: str) -> Flow[None]:
+    """Cancel by Bitrue's id, which is looked up where need be: canceling by ours is not reliable."""
+    if not exchange_order_id:
+        exchange_order_id = (yield from order_status(order, "")).exchange_order_id
+    yield private("DELETE", _ORDER, symbol=order.market.exchange_symbol, orderId=exchange_order_id)
+
+
+# Lists
 
 
 @hookimpl
@@ -212,8 +223,8 @@ def open_orders(account: Account, markets: Sequence[Market]) -> Flow[list[OrderR
         raise UserError(text, code="UNSUPPORTED")
     found = []
     for market in markets:
-        request = private("GET", "/api/v1/openOrders", bucket=ORDERS, symbol=market.exchange_symbol)
-        found += [payloads.report(row) for row in (yield request).decode(list[OrderRow])]
+        request = private("GET", _OPEN, symbol=market.exchange_symbol)
+        found += [payloads.report(each) for each in (yield request).decode(list[OrderRow])]
     return found
 
 
@@ -221,11 +232,10 @@ def open_orders(account: Account, markets: Sequence[Market]) -> Flow[list[OrderR
 def order_history(account: Account, markets: Sequence[Market]) -> Flow[list[OrderReport]]:
     found: list[OrderReport] = []
     for market in markets[:_MOST_MARKETS]:
-        symbol = market.exchange_symbol
-        request = private("GET", "/api/v1/allOrders", bucket=ORDERS, weight=5, symbol=symbol, limit=100)
-        reports = [payloads.report(row) for row in (yield request).decode(list[OrderRow])]
-        found += [each for each in reports if each.state not in ("open", "partially_filled")]
-    return sorted(found, key=lambda each: each.created_ms, reverse=True)
+        request = private("GET", _HISTORY, weight=5, symbol=market.exchange_symbol, limit=100)
+        found += [payloads.report(each) for each in (yield request).decode(list[OrderRow])]
+    done = [each for each in found if each.state not in ("open", "partially_filled")]
+    return sorted(done, key=lambda each: each.created_ms, reverse=True)
 
 
 @hookimpl
@@ -235,32 +245,6 @@ def fills(account: Account, markets: Sequence[Market], exchange_order_id: str) -
     limit = _PAGE if exchange_order_id else 100
     for market in markets[:_MOST_MARKETS]:
         request = private("GET", "/api/v2/myTrades", weight=5, symbol=market.exchange_symbol, limit=limit)
-        found += [payloads.fill(row) for row in (yield request).decode(list[FillRow])]
+        found += [payloads.fill(each) for each in (yield request).decode(list[FillRow])]
     wanted = [each for each in found if exchange_order_id in ("", each.exchange_order_id)]
     return sorted(wanted, key=lambda each: each.at_ms, reverse=True)
-
-
-@hookimpl
-def cancel_order(order: Order, exchange_order_id: str) -> Flow[None]:
-    """Cancel by Bitrue's id, which is looked up where need be: canceling by ours is not reliable."""
-    if not exchange_order_id:
-        exchange_order_id = (yield from order_status(order, "")).exchange_order_id
-    yield order_request("DELETE", order, exchange_order_id)
-
-
-# Streams
-
-
-@hookimpl
-def public_stream(markets: Sequence[Market]) -> Flow[Sequence[Stream]]:
-    return streams.public_stream(markets)
-
-
-@hookimpl
-def private_stream() -> Flow[Sequence[Stream]]:
-    return streams.private_stream()
-
-
-@hookimpl
-def read_frame(data: str | bytes) -> Sequence[Event]:
-    return streams.read_frame(data)

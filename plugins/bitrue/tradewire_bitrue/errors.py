@@ -25,6 +25,7 @@ from bot import (
     RateLimited,
     Request,
     Response,
+    hookimpl,
 )
 
 
@@ -183,6 +184,7 @@ class _Body(msgspec.Struct):
     success: Any = None
 
 
+@hookimpl
 def map_error(request: Request, response: Response) -> ExchangeError | None:
     """Return what a reply means. Success is HTTP 200 without a code, or with code 200 or 0."""
     status = response.status

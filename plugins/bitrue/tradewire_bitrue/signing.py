@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from bot import Credentials, Request
+from bot import Credentials, Request, hookimpl
 
 
 def signature(secret: str, text: str) -> str:
@@ -13,6 +13,7 @@ def signature(secret: str, text: str) -> str:
     return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
+@hookimpl
 def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
     """Return `request` with the key, and where the exchange wants one with a signature at the end of the query.
 

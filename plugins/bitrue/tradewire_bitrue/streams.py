@@ -12,8 +12,20 @@ from typing import Any
 
 import msgspec
 
-from bot import Answer, Event, Flow, Market, OrderChanged, OutcomeUnknown, PriceSeen, Request, Stream, StreamRefused
-from tradewire_bitrue.payloads import GENERAL, Depth
+from bot import (
+    Answer,
+    Event,
+    Flow,
+    Market,
+    OrderChanged,
+    OutcomeUnknown,
+    PriceSeen,
+    Request,
+    Stream,
+    StreamRefused,
+    hookimpl,
+)
+from tradewire_bitrue.payloads import Depth
 
 LISTEN_KEY = "/poseidon/api/v1/listenKey"
 _ORDERS = "user_order_update"
@@ -27,6 +39,7 @@ def subscription(channel: str, **params: str) -> str:
     return msgspec.json.encode({"event": "sub", "params": {**params, "channel": channel}}).decode()
 
 
+@hookimpl
 def public_stream(markets: Sequence[Market]) -> Flow[Sequence[Stream]]:
     """Return one socket for the order books of all `markets`."""
     names = [market.exchange_symbol.lower() for market in markets]
@@ -43,13 +56,14 @@ class _Created(msgspec.Struct):
     data: _Key
 
 
+@hookimpl
 def private_stream() -> Flow[Sequence[Stream]]:
     """Ask for a listen key, valid for an hour, and return the socket that it opens."""
-    create = Request(method="POST", path=LISTEN_KEY, host="user", auth="key", costs={GENERAL: 1})
+    create = Request(method="POST", path=LISTEN_KEY, host="user", auth="key", costs={"general": 1})
     key = (yield create).decode(_Created).data.key
     if not re.fullmatch(r"[A-Za-z0-9_-]+", key):  # it becomes a part of a path
         raise OutcomeUnknown("Bitrue sent a listen key of an unexpected form")
-    keep = Request(method="PUT", path=f"{LISTEN_KEY}/{key}", host="user", auth="key", costs={GENERAL: 1})
+    keep = Request(method="PUT", path=f"{LISTEN_KEY}/{key}", host="user", auth="key", costs={"general": 1})
     return [
         Stream(
             host="user ws",
@@ -80,6 +94,7 @@ class _Frame(msgspec.Struct):
     client_order_id: str | None = msgspec.field(name="C", default=None)
 
 
+@hookimpl
 def read_frame(data: str | bytes) -> list[Event]:
     """Return what one frame means; nothing for frames that are unreadable, unknown or of no interest."""
     try:
