@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.accounts.vault import Vault
 from bot.clock import Clock
-from bot.contract.errors import AuthFailed, BotError, ExchangeError, PluginError, UserError
-from bot.contract.models import ExchangeInfo, KeyPermissions
+from bot.contract.errors import UserError
+from bot.contract.models import ExchangeInfo
 from bot.store.database import Connection, Store
-from bot.trading.gateway import Exchange, Gateway
-
-Mark: TypeAlias = Literal["ok", "warning", "failed", "unknown"]
+from bot.trading.gateway import Gateway
+from bot.trading.selftest import Step, check_key
 
 FIELD_TITLES = {"key": "API key", "secret": "API secret", "passphrase": "Passphrase", "email": "E-mail of the account"}
 """Credential field to what people call it."""
 
-_CODES = {"signature": "KEY_REFUSED", "withdraw": "CAN_WITHDRAW"}
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"  # pasted along with text from a web page
-_OFF_MS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that was checked. `unknown` means that nobody could tell, which refuses nothing."""
-
-    name: str
-    mark: Mark
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +28,11 @@ class Connected:
 
     account: AccountRow
     steps: tuple[Step, ...]
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether every step found what it looked for."""
+        return not any(step.mark in ("failed", "unknown") for step in self.steps)
 
 
 class KeyRefused(UserError):
@@ -70,7 +63,7 @@ async def connect(
     label: str | None,
     fields: Mapping[str, str],
     options: Mapping[str, str] | None = None,
-    on_step: OnStep | None = None,
+    on_step: OnStep = lambda _: None,
 ) -> Connected:
     """Store a key and check it. A key that proves wrong, or able to withdraw, does not stay.
 
@@ -125,76 +118,14 @@ async def connect(
 
     try:
         steps = await check_key(gateway, store, account, on_step)
-        failed = next((step for step in steps if step.mark == "failed"), None)
-        if failed is not None:
-            raise KeyRefused(f"{failed.text} Nothing was stored.", code=_CODES[failed.name], steps=steps)
+        unfit = next((step for step in steps if step.refusal), None)
+        if unfit is not None:
+            raise KeyRefused(f"{unfit.text} Nothing was stored.", code=unfit.refusal, steps=steps)
     except BaseException:
         await store.run(take_back)
         raise
     stored = await store.run(lambda db: people.get_account(db, account.id))
     return Connected(stored or account, steps)
-
-
-async def check_key(
-    gateway: Gateway, store: Store, account: AccountRow, on_step: OnStep | None = None
-) -> tuple[Step, ...]:
-    """Ask the exchange about a stored key, without placing anything, and keep the rights it reports.
-
-    Always asks the real exchange, also while the account trades on paper.
-
-    Raises:
-        UserError: The exchange is not in use here.
-        VaultError: The key cannot be opened.
-    """
-    account = replace(account, paper=False)
-    exchange = gateway.exchange(account)
-    title = exchange.info.title
-    steps: list[Step] = []
-
-    def found(*more: Step) -> None:
-        for step in more:
-            steps.append(step)
-            if on_step is not None:
-                on_step(step)
-
-    clock = await clock_step(exchange)
-    if clock is not None:
-        found(clock)
-    try:
-        account = await gateway.detect(account)
-        balances = await gateway.balances(account)
-    except AuthFailed as error:
-        found(Step("signature", "failed", f"{title} refuses the key: {_cause(error)}"))
-        return tuple(steps)
-    except (ExchangeError, PluginError) as error:
-        found(
-            Step("signature", "unknown", f"cannot be checked now: {_cause(error)}"),
-            Step("withdraw", "unknown", "cannot be checked now; test the key again later."),
-        )
-        return tuple(steps)
-    found(Step("signature", "ok", "accepted"), Step("read", "ok", f"{len(balances)} assets"))
-    try:
-        rights = await gateway.key_permissions(account)
-    except (ExchangeError, PluginError) as error:
-        reason = f"cannot be verified, as {title} did not tell the key's rights: {_cause(error)}"
-        found(Step("trade", "unknown", reason), Step("withdraw", "unknown", reason))
-        return tuple(steps)
-    await store.run(lambda db: people.set_rights(db, account.id, rights))
-    found(*_rights_steps(title, rights))
-    return tuple(steps)
-
-
-async def clock_step(exchange: Exchange) -> Step | None:
-    """Measure how far the exchange's clock is from ours; `None` where it does not tell its time."""
-    if "server_time" not in exchange.registered.hooks:
-        return None
-    await exchange.transport.measure_clock()
-    offset = exchange.transport.clock.offset_ms
-    if offset is None:
-        return Step("clock", "unknown", f"{exchange.info.title} did not tell its time")
-    if abs(offset) > _OFF_MS:
-        return Step("clock", "warning", f"{offset:+d} ms, which is allowed for. Set this machine's clock right.")
-    return Step("clock", "ok", f"{offset:+d} ms")
 
 
 def with_keys(db: Connection) -> list[AccountRow]:
@@ -226,38 +157,3 @@ def _clean(info: ExchangeInfo, fields: Mapping[str, str]) -> dict[str, str]:
             text = f"The {name} has a character that no key has, such as a line break. Copy it again."
             raise UserError(text, code="FIELDS")
     return clean
-
-
-def _rights_steps(title: str, rights: KeyPermissions) -> list[Step]:
-    steps = [
-        {
-            "yes": Step("trade", "ok", "allowed; no order was sent to try it"),
-            "no": Step("trade", "warning", f"not allowed: {title} will refuse orders. Allow spot trade for the key."),
-            "unknown": Step("trade", "unknown", f"{title} does not tell; the first order will show"),
-        }[rights.can_trade],
-        {
-            "yes": Step(
-                "withdraw",
-                "failed",
-                f"This {title} key may withdraw money, which the bot never needs. Make a key without that right.",
-            ),
-            "no": Step("withdraw", "ok", "verified: the key cannot withdraw"),
-            "unknown": Step(
-                "withdraw", "unknown", f"cannot be verified here: see on {title}'s site that the right is off"
-            ),
-        }[rights.can_withdraw],
-    ]
-    if rights.is_ip_bound != "unknown":
-        bound = rights.is_ip_bound == "yes"
-        text = "bound to addresses" if bound else "works from any address. Bind it to this server's, on the exchange."
-        steps.append(Step("IP", "ok" if bound else "warning", text))
-    if rights.note:
-        steps.append(Step("note", "warning", rights.note))
-    return steps
-
-
-def _cause(error: BotError) -> str:
-    """Return what happened and what to do, as sentences."""
-    remedy = error.remedy if isinstance(error, ExchangeError) else ""
-    text = (str(error) or "it gave no reason").rstrip(".") + "."
-    return f"{text} {remedy}".strip()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -389,6 +390,26 @@ def test_cancel_all_keeps_the_other_side_and_market(desk: Desk) -> None:
     assert desk.post("order/cancel_all", market="BTCUSDT", side=1) is None
     assert [row["side"] for row in desk.pending()] == [2]
     assert desk.post("order/cancel_all") == 202
+
+
+def test_stop_orders_wait_apart_from_orders(desk: Desk) -> None:
+    """They have a list and cancels of their own, spelt as documented, and are in no list of orders."""
+    ledger, pair = desk.exchange.ledger, desk.exchange.ledger.pairs["BTCUSDT"]
+    first, _, third = (
+        ledger.place_plan(
+            desk.account, pair, side, "limit", trigger=Decimal(55000), price=Decimal(54900), size=Decimal("0.1")
+        )
+        for side in ("sell", "buy", "sell")
+    )
+
+    def waiting() -> list[int]:
+        return [row["id"] for row in desk.get("order/pending_stop", market="BTCUSDT", offset=0, limit=9)["records"]]
+
+    assert (len(waiting()), desk.pending()) == (3, [])
+    assert desk.post("order/cancle_stop", market="BTCUSDT", order_id=int(first.id))["stop_price"] == "55000"
+    assert desk.post("order/cancle_stop", market="BTCUSDT", order_id=int(first.id)) == 10
+    assert desk.post("order/cancle_stop_all", market="BTCUSDT", side=1) is None
+    assert waiting() == [int(third.id)]
 
 
 def test_listing_pages_and_counts(desk: Desk) -> None:

@@ -34,8 +34,9 @@ from bot.exchanges.registry import Plugin
 from bot.exchanges.transport import Transport
 from bot.store.database import Store
 from bot.trading import journal
-from bot.trading.connect import KeyRefused, Step, check_key, connect, with_keys
+from bot.trading.connect import KeyRefused, connect, with_keys
 from bot.trading.gateway import Exchange, Gateway
+from bot.trading.selftest import Step, check_key
 
 FIELDS = {"key": "canary-key-0123456789", "secret": "canary-secret-0123456789"}
 RIGHTS = {"can_read": "yes", "can_trade": "yes", "can_withdraw": "no", "is_ip_bound": "yes"}
@@ -267,14 +268,14 @@ async def test_connect_interrupted_leaves_nothing(connecting: Any, store: Store,
 async def test_connect_exchange_unreachable_keeps_the_key_unverified(
     connecting: Any, store: Store, wire: FakeWire, failure: ExchangeError
 ) -> None:
-    """No answer proves nothing: the key stays, and every step says that it could not be checked."""
+    """No answer proves nothing: the key stays, and what could not be checked is told."""
     wire.answers = dict.fromkeys(wire.answers, failure)
     connected = await connecting()
     assert connected.steps == (
         Step("clock", "unknown", "Acme did not tell its time"),
-        Step("signature", "unknown", f"cannot be checked now: {failure}."),
-        Step("withdraw", "unknown", "cannot be checked now; test the key again later."),
+        Step("signature", "failed", f"cannot be checked now: {failure}. Test the key again in a few minutes."),
     )
+    assert not connected.is_verified
     assert connected.account.rights == {}
     assert rows(store) == {"users": 1, "accounts": 1, "credentials": 2, "data_keys": 1}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
-from bot.testing.ledger import Account, Execution, Order, Pair, round_down
+from bot.testing.ledger import Account, Execution, Order, Pair, Plan, round_down
 from bot.testing.strict import Refused
 
 if TYPE_CHECKING:
@@ -81,12 +81,17 @@ class Call:
             and (is_open or order.filled)
         ]
 
+    def plans(self) -> list[Plan]:
+        """Return the stop orders that wait, newest first."""
+        plans = reversed(self.exchange.ledger.plans)
+        return [plan for plan in plans if plan.account is self.account and plan.status == "open" and not plan.hidden]
+
     def order(self, name: str, *, is_open: bool) -> Order | None:
         """Return the order that a parameter names, where that list shows it."""
         wanted = str(self.integer(name))
         return next((order for order in self.orders(is_open=is_open) if order.id == wanted), None)
 
-    def page(self, rows: Iterable[Order] | Iterable[Execution]) -> tuple[Sequence[Any], int]:
+    def page(self, rows: Iterable[Order | Plan | Execution]) -> tuple[Sequence[Any], int]:
         """Return the rows that market, side, times, offset and limit select, and how many there are in all."""
         pair, side = self.pair(), self.integer("side", most=2)
         start, end = self.integer("start_time"), self.integer("end_time") or 10**10

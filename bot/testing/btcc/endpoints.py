@@ -7,7 +7,7 @@ from typing import Literal
 
 from bot.testing.btcc.call import NUMBER, SIDES, Call, endpoint, refuse
 from bot.testing.btcc.exchange import StrictBTCC
-from bot.testing.ledger import ZERO, Execution, InsufficientBalance, Order, Pair, plain
+from bot.testing.ledger import ZERO, Execution, InsufficientBalance, Order, Pair, Plan, plain
 
 HOUR_MS = 3_600_000
 FORCES = {0: "gtc", 8: "ioc", 16: "fok"}
@@ -169,6 +169,53 @@ def _cancel_all(call: Call) -> object:
 
 
 LISTING = "market:text! side:integer offset:integer! limit:integer!"
+
+
+@endpoint("GET order/pending_stop", "read", LISTING)
+def _pending_stop(call: Call) -> object:
+    rows, total = call.page(call.plans())
+    return {"total": total, "records": [_plan(plan) for plan in rows]}
+
+
+def _plan(plan: Plan) -> dict[str, object]:
+    return {
+        "id": int(plan.id),
+        "type": 1 if plan.kind == "limit" else 2,
+        "side": 1 if plan.side == "buy" else 2,
+        "option": 0,
+        "state": 1,
+        "stop_price": plain(plan.trigger),
+        "price": plain(plan.price),
+        "amount": plain(plan.size),
+        "taker_fee": "0.0030",
+        "maker_fee": "0.0030",
+        "fee_asset": None,
+        "fee_discount": "1",
+        "ctime": plan.created_ms / 1000,
+        "mtime": plan.updated_ms / 1000,
+        "market": plan.pair.symbol,
+        "source": plan.client_id,
+        "client_id": "",
+    }
+
+
+@endpoint("POST order/cancle_stop", "trade", "market:text! order_id:integer!")
+def _cancel_stop(call: Call) -> object:
+    pair, wanted = call.pair(), str(call.integer("order_id"))
+    plan = next((plan for plan in call.plans() if plan.id == wanted and plan.pair is pair), None)
+    if plan is None:
+        return refuse("10", "order not found")
+    call.exchange.ledger.cancel_plan(plan)
+    return _plan(plan)
+
+
+@endpoint("POST order/cancle_stop_all", "trade", "market:text! side:integer")
+def _cancel_stop_all(call: Call) -> object:
+    pair, side = call.pair(), call.integer("side", most=2)
+    for plan in call.plans():
+        if plan.pair is pair and SIDES.get(side, plan.side) == plan.side:
+            call.exchange.ledger.cancel_plan(plan)
+    return None
 
 
 @endpoint("GET order/pending", "read", LISTING)

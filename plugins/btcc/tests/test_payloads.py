@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tradewire_btcc import exchange_info, payloads
 from tradewire_btcc.payloads import Funds, MarketRow, OrderRow, Page, Reply
 
-from bot import Base, Limit, Market, Order, OrderReport, OutcomeUnknown, Quote, Request, UserError
+from bot import Limit, Market, OrderReport, OutcomeUnknown, Request
 from bot.testing.drive import drive, reply
 
 D = Decimal
@@ -40,49 +40,6 @@ ROW: dict[str, Any] = {
 
 def row(**changes: object) -> OrderRow:
     return msgspec.json.decode(msgspec.json.encode({**ROW, **changes}), type=OrderRow)
-
-
-def order(**changes: Any) -> Order:
-    terms: dict[str, Any] = {"side": "buy", "type": "limit", "size": Base(D("0.02")), "price": D("59369.11")}
-    return Order(client_order_id="t1", market=BTC, **{**terms, **changes})
-
-
-# What is sent
-
-
-def test_sized_sides_are_one_for_buy_and_two_for_sell() -> None:
-    """The engine that BTCC's descends from numbers them the other way round."""
-    assert [payloads.sized(order(side=side))["side"] for side in ("buy", "sell")] == [1, 2]
-
-
-def test_sized_market_buy_in_quote_and_limit_buy_in_base() -> None:
-    """The same field is money in a market buy and a quantity in everything else."""
-    market_buy = order(type="market", size=Quote(D("55.90")), price=None)
-    market_sell = order(type="market", side="sell", size=Base(D("0.1")), price=None)
-    assert [payloads.sized(each)["amount"] for each in (market_buy, market_sell, order())] == ["55.90", "0.1", "0.02"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({"type": "market", "size": Base(D("0.02"))}, "size of a market buy in USDT, not in BTC"),
-        ({"size": Quote(D(50))}, "size of this order in BTC, not in USDT"),
-        ({"type": "market", "side": "sell", "size": Quote(D(50))}, "size of this order in BTC, not in USDT"),
-    ],
-)
-def test_sized_wrong_unit_is_refused_before_any_request(changes: dict[str, Any], text: str) -> None:
-    """An amount in the wrong unit would buy for 60,000 times too much or too little."""
-    with pytest.raises(UserError, match=text):
-        payloads.sized(order(**changes))
-
-
-@given(st.decimals(min_value="1e-12", max_value="1e12", allow_nan=False, allow_infinity=False))
-def test_sized_amount_is_plain_text_of_the_same_value(amount: Decimal) -> None:
-    """Amounts go as text without an exponent, and lose nothing."""
-    text = payloads.sized(order(size=Base(amount)))["amount"]
-    assert isinstance(text, str)
-    assert "e" not in text.lower()
-    assert Decimal(text) == amount
 
 
 # What comes back
@@ -208,30 +165,30 @@ ASK = Request.get("/x", {"market": "BTCUSDT"})
 SHAPE = Reply[Page[OrderRow]]
 
 
-def test_pages_are_read_until_the_total() -> None:
+def test_listed_are_read_until_the_total() -> None:
     """The offset moves by what came, also where pages are shorter than asked for."""
-    driven = drive(payloads.pages(ASK, SHAPE, most=4), page(50, 120), page(50, 120, 50), page(20, 120, 100))
+    driven = drive(payloads.listed(ASK, SHAPE, most=4), page(50, 120), page(50, 120, 50), page(20, 120, 100))
     assert [each.id for each in driven.result] == list(range(1, 121))
     assert [each.query_text for each in driven.requests] == [
         f"market=BTCUSDT&offset={offset}&limit=100" for offset in (0, 50, 100)
     ]
 
 
-def test_pages_without_total_end_with_a_short_page() -> None:
+def test_listed_without_total_end_with_a_short_page() -> None:
     """The list of finished orders is not documented to tell its length."""
-    assert len(drive(payloads.pages(ASK, SHAPE, most=4), page(100), page(3, first=100)).result) == 103
+    assert len(drive(payloads.listed(ASK, SHAPE, most=4), page(100), page(3, first=100)).result) == 103
 
 
-def test_pages_empty_page_ends_the_list() -> None:
+def test_listed_empty_page_ends_the_list() -> None:
     """A list that shrinks while it is read must not be asked for forever."""
-    assert len(drive(payloads.pages(ASK, SHAPE, most=9), page(100, 150), page(0, 150)).result) == 100
+    assert len(drive(payloads.listed(ASK, SHAPE, most=9), page(100, 150), page(0, 150)).result) == 100
 
 
-def test_pages_too_many_are_cut_or_refused() -> None:
+def test_listed_too_many_are_cut_or_refused() -> None:
     """A history may be cut; open orders that were not all seen are not an answer."""
-    assert len(drive(payloads.pages(ASK, SHAPE, most=1), page(100, 150)).result) == 100
+    assert len(drive(payloads.listed(ASK, SHAPE, most=1), page(100, 150)).result) == 100
     with pytest.raises(OutcomeUnknown, match="more than 100 orders"):
-        drive(payloads.pages(ASK, SHAPE, most=1, whole=True), page(100, 150))
+        drive(payloads.listed(ASK, SHAPE, most=1, whole=True), page(100, 150))
 
 
 # What is declared
@@ -247,6 +204,27 @@ def test_exchange_info_promises_only_what_is_documented() -> None:
     assert info.client_id.max_length <= 30
 
 
+def test_exchange_info_tells_every_assumption_that_reading_does_not_prove() -> None:
+    """A self-test that got any answer has proved host, prefix and header; all the rest is told, value by value."""
+    assert exchange_info().assumptions == (
+        "ws host: wss://spotprice2.btcccdn.com",
+        "ws path: /ws",
+        "last price paths: market/last or else market/ticker",
+        "order deals paths: order/deals or else order/deal",
+        "ws order methods: order.subscribe or else orders.subscribe",
+        "label length: 30",
+        "sends client id: yes",
+        "market buy unit: quote",
+        "side codes: buy 1, sell 2",
+        "force codes: GTC 0, IOC 8, FOK 16",
+        "fee rate: 0.003",
+        "requests per second: 5",
+        "orders per second: 1",
+        "second look seconds: 2",
+        "ping seconds: 30",
+    )
+
+
 def test_exchange_info_limits_count_per_address_and_per_account() -> None:
     """BTCC blocks addresses; orders and second looks are paced per account."""
     assert exchange_info().limits == {
@@ -259,7 +237,7 @@ def test_exchange_info_limits_count_per_address_and_per_account() -> None:
 def test_exchange_info_paths_hold_neither_withdrawals_nor_undocumented_calls() -> None:
     """Only spot reads, orders and cancels; nothing of the test hosts' next version."""
     paths = " ".join(exchange_info().paths)
-    for word in ("withdraw", "transfer", "place_order", "amend", "stop", "login", "/v1/"):
+    for word in ("withdraw", "transfer", "place_order", "amend", "order/stop", "login", "/v1/"):
         assert word not in paths
     assert all(path.split()[1].startswith("/btcc_api_trade/") for path in exchange_info().paths[:-1])
     assert exchange_info().paths[-1] == "POST /ws"

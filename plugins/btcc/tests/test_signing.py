@@ -7,9 +7,10 @@ document's own sample code.
 from typing import Any
 
 import pytest
-from tradewire_btcc import exchange_info, sign, signing, streams
+from tradewire_btcc import exchange_info, private_stream, sign, signing
 
-from bot import Credentials, Request, Secret
+from bot import Account, Credentials, Request, Secret
+from bot.testing.drive import drive
 
 KEY = "a31b51a3-92ec-4ebe-935e-2a9aeadfc268"
 SECRET = "473740ab-c249-4f5e-803b-f6db21ec97e0"
@@ -98,7 +99,7 @@ def test_signature_of_what_btcc_cannot_verify_is_refused(value: object) -> None:
 
 def test_sign_login_puts_the_hash_of_the_secret_into_the_frame() -> None:
     """The socket's login has key and SHA-256 of the secret as parameters, and no header."""
-    login = streams.private()[0].login
+    login = drive(private_stream(Account(1, "main"))).result[0].login
     assert login is not None
     signed = sign(login, CREDENTIALS, NOW)
     assert (signed.body.decode(), signed.headers) == (

@@ -14,9 +14,6 @@ from bot import (
     Balance,
     Capabilities,
     ClientId,
-    Credentials,
-    Event,
-    ExchangeError,
     ExchangeInfo,
     Fill,
     Flow,
@@ -26,38 +23,41 @@ from bot import (
     Order,
     OrderAck,
     OrderBook,
-    OrderNotFound,
     OrderReport,
     OutcomeUnknown,
     Request,
-    Response,
-    Stream,
     Ticker,
     UserError,
     hookimpl,
+    if_known,
+    known,
+    plain,
+    refuse_undeclared,
 )
 from tradewire_btcc import errors, payloads, signing, streams
-from tradewire_btcc.payloads import (
-    ASSUMED,
-    Depth,
-    Funds,
-    MarketRow,
-    OrderRow,
-    Page,
-    Reply,
-    Trade,
-    action,
-    private,
-    public,
-)
+from tradewire_btcc.payloads import ASSUMED, OrderRow, Page, Reply, action, ask, listed, private, public
+
+sign = signing.sign
+map_error = errors.map_error
+public_stream, private_stream, read_frame = streams.public_stream, streams.private_stream, streams.read_frame
 
 _READS = (
     "time market/list market/depth asset/query order/pending order/finished order/pending_detail order/finish_detail"
-    " order/deal_history"
+    " order/deal_history order/pending_stop"
 )
-_ACTIONS = "order/limit order/market order/cancel order/cancel_all"
-_MOST_MARKETS = 15
-"""BTCC lists orders of one market at a time, and the core allows 20 requests in one call."""
+_ACTIONS = "order/limit order/market order/cancel order/cancel_all order/cancle_stop order/cancle_stop_all"  # so spelt
+_MOST_MARKETS = 9
+"""BTCC has two lists to a market, and the core allows 20 requests in one call."""
+
+_CAN = Capabilities(
+    # No stop orders: on which side of the price they trigger is not documented, and a wrong guess trades at once.
+    order_types=frozenset({"limit", "market"}),
+    times_in_force=frozenset({"GTC", "IOC", "FOK"}),
+    market_buy_in=frozenset({ASSUMED.market_buy_unit}),
+    cancel_all=True,
+    find_by_client_id=False,
+    absence_seconds=None,  # no document says for how long a signed request is taken
+)
 
 
 @hookimpl
@@ -79,14 +79,7 @@ def exchange_info() -> ExchangeInfo:
             payloads.SECOND_LOOK: (Limit(1, ASSUMED.second_look_seconds, "account"),),
         },
         client_id=ClientId("text", ASSUMED.label_length, repeats="accepted"),
-        capabilities=Capabilities(
-            order_types=frozenset({"limit", "market"}),  # stop orders exist, but how they trigger is not documented
-            times_in_force=frozenset({"GTC", "IOC", "FOK"}),
-            market_buy_in=frozenset({ASSUMED.market_buy_unit}),
-            cancel_all=True,
-            find_by_client_id=False,
-            absence_seconds=None,  # no document says for how long a signed request is taken
-        ),
+        capabilities=_CAN,
         errors=errors.ERRORS,
         timestamp_unit="s",
         docs_url="https://www.btcc.com",
@@ -98,17 +91,8 @@ def exchange_info() -> ExchangeInfo:
         ),
         experimental="BTCC support is experimental: it was built from BTCC's document and never tried with a live key,"
         " so begin with the smallest order that the pair allows.",
+        assumptions=ASSUMED.told(),
     )
-
-
-@hookimpl
-def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
-    return signing.sign(request, credentials, timestamp)
-
-
-@hookimpl
-def map_error(request: Request, response: Response) -> ExchangeError | None:
-    return errors.map_error(request, response)
 
 
 @hookimpl
@@ -119,66 +103,55 @@ def server_time() -> Flow[int]:
 
 @hookimpl
 def markets() -> Flow[list[Market]]:
-    rows = (yield public("market/list")).decode(Reply[list[MarketRow]]).payload
+    rows = (yield public("market/list")).decode(Reply[list[payloads.MarketRow]]).payload
     return [market for market in (row.market() for row in rows) if market is not None]
 
 
 @hookimpl
 def ticker(market: Market) -> Flow[Ticker]:
     symbol = market.exchange_symbol
-    depth = (yield public("market/depth", market=symbol, limit=5, merge="0")).decode(Reply[Depth]).payload
-    last = depth.last
+    depth = (yield public("market/depth", market=symbol, limit=5, merge="0")).decode(Reply[payloads.Depth]).payload
+    last, (bid, ask) = depth.last, depth.best
     if not last:
-        asked = [public(name, market=symbol) for name in ASSUMED.last_price_paths]
+        asked = (public(name, market=symbol) for name in ASSUMED.last_price_paths)
         last = (yield from payloads.either(asked)).decode(Reply[Decimal]).payload
     if not last.is_finite() or not last:
         raise OutcomeUnknown(f"BTCC has no price for {market.symbol} at the moment")
-    return Ticker(
-        exchange_symbol=symbol,
-        last=last,
-        bid=depth.bids[0][0] if depth.bids else None,
-        ask=depth.asks[0][0] if depth.asks else None,
-        at_ms=depth.time,
-    )
+    return Ticker(exchange_symbol=symbol, last=last, bid=bid, ask=ask, at_ms=depth.time)
 
 
 @hookimpl
 def order_book(market: Market) -> Flow[OrderBook]:
     response = yield public("market/depth", market=market.exchange_symbol, limit=50, merge="0")
-    return response.decode(Reply[Depth]).payload.book()
+    return response.decode(Reply[payloads.Depth]).payload.book()
 
 
 @hookimpl
 def balances(account: Account) -> Flow[list[Balance]]:
-    return payloads.holdings((yield private("asset/query")).decode(Reply[dict[str, Funds]]).payload)
+    return payloads.holdings((yield private("asset/query")).decode(Reply[dict[str, payloads.Funds]]).payload)
 
 
 @hookimpl
 def key_permissions(account: Account) -> Flow[KeyPermissions]:
     yield private("asset/query")
-    return KeyPermissions(
-        can_read="yes",
-        can_withdraw="no",
-        note="BTCC gives no API key the right to withdraw, says its document. It does not tell whether this key may"
-        " trade; the first order will.",
-    )
+    note = "BTCC gives no API key the right to withdraw, says its document. It does not tell whether this key may trade"
+    return KeyPermissions(can_read="yes", can_withdraw="no", note=f"{note}; the first order will.")
 
 
 @hookimpl
 def place_order(account: Account, order: Order) -> Flow[OrderAck]:
-    if order.post_only:
-        raise UserError("BTCC has no post-only orders. Leave that out. Nothing was placed.", code="UNSUPPORTED")
-    body: dict[str, str | int] = {**payloads.sized(order), "source": order.client_order_id}
+    refuse_undeclared(order, "BTCC", _CAN)
+    body: dict[str, str | int] = {
+        "market": order.market.exchange_symbol,
+        "side": ASSUMED.side_codes[order.side],
+        "amount": plain(order.size.amount),  # money in a market buy, else a quantity
+        "source": order.client_order_id,
+    }
     if ASSUMED.sends_client_id and account.options.get("send_client_id") != "0":
         body["client_id"] = order.client_order_id
-    if order.type == "limit" and order.price is not None:
-        body |= {"price": format(order.price, "f"), "option": ASSUMED.force_codes[order.time_in_force]}
-        response = yield action("order/limit", body, places=True)
-    elif order.type == "market":
-        response = yield action("order/market", body, places=True)
-    else:
-        raise UserError("BTCC takes limit orders with a price, and market orders. Nothing was placed.")
-    placed = response.decode(Reply[payloads.Placed]).payload
+    if order.type == "limit":
+        body |= {"price": plain(order.price), "option": ASSUMED.force_codes[order.time_in_force]}
+    placed = (yield action(f"order/{order.type}", body, places=True)).decode(Reply[payloads.Placed]).payload
     if placed.id <= 0:
         raise OutcomeUnknown("BTCC answered without the order's id")
     return OrderAck(str(placed.id), order.client_order_id)
@@ -187,52 +160,58 @@ def place_order(account: Account, order: Order) -> Flow[OrderAck]:
 @hookimpl
 def find_order(account: Account, order: Order) -> Flow[OrderReport | None]:
     """BTCC has no look-up by our id: the market's lists are read, open ones first, for orders move that way."""
-    market = order.market
-    for name, most in (("order/pending", 8), ("order/finished", 3)):
-        is_open = name == "order/pending"
-        for row in (yield from _rows(name, market, most=most, whole=is_open)):
+    market = order.market.exchange_symbol
+    finished = listed(private("order/finished", market=market, side=0), Reply[Page[OrderRow]], most=3)
+    for is_open, rows in ((True, _open(order.market)), (False, finished)):
+        for row in (yield from rows):
             if order.client_order_id in row.labels:
-                return row.report(market, is_open=is_open)
+                return row.report(order.market, is_open=is_open)
     return None
 
 
 @hookimpl
 def order_status(account: Account, order: Order, exchange_order_id: str) -> Flow[OrderReport]:
+    market = order.market
+    if exchange_order_id.startswith(payloads.STOP):
+        waiting = {plan.exchange_order_id: plan for plan in (yield from _plans(market))}
+        return known(waiting.get(exchange_order_id), "BTCC")
     if not exchange_order_id:
-        found = yield from find_order(account, order)
-        if found is None:
-            raise _no_such_order()
-        return found
-    id_, market = int(exchange_order_id), order.market
+        return known((yield from find_order(account, order)), "BTCC")
+    id_ = int(exchange_order_id)
     # While an order moves from the open to the finished ones, neither shows it. The bucket keeps the last two looks
     # apart; without that pause, an order just filled could pass for a canceled one.
-    for bucket in ("", payloads.SECOND_LOOK, payloads.SECOND_LOOK):
-        ask = private("order/pending_detail", bucket=bucket, market=market.exchange_symbol, order_id=id_)
-        row = yield from _detail(ask)
-        if row is not None:
+    for bucket in (payloads.ALL, payloads.SECOND_LOOK, payloads.SECOND_LOOK):
+        if row := (yield from _open_one(market, id_, bucket)):
             return row.report(market, is_open=True)
-        row = yield from _detail(private("order/finish_detail", order_id=id_))
-        if row is not None:
+        if row := (yield from _finished_one(id_)):
             return row.report(market, is_open=False)
     if order.type == "market":  # it never rests, so it has fills, and those have a history
-        raise _no_such_order()
+        return known(None, "BTCC")
     return payloads.vanished(order, exchange_order_id)
 
 
-def _detail(request: Request) -> Flow[OrderRow | None]:
-    try:
-        return (yield request).decode(Reply[OrderRow | None]).payload
-    except OrderNotFound:
-        return None
+def _open_one(market: Market, id_: int, bucket: str = payloads.ALL) -> Flow[OrderRow | None]:
+    return _one(private("order/pending_detail", bucket=bucket, market=market.exchange_symbol, order_id=id_))
 
 
-def _no_such_order() -> OrderNotFound:
-    return OrderNotFound("BTCC shows no such order", remedy="Look at your orders on BTCC.")
+def _finished_one(id_: int) -> Flow[OrderRow | None]:
+    return _one(private("order/finish_detail", order_id=id_))
 
 
-def _rows(name: str, market: Market, *, most: int, whole: bool = False) -> Flow[list[OrderRow]]:
-    request = private(name, market=market.exchange_symbol, side=0)
-    return payloads.pages(request, Reply[Page[OrderRow]], most=most, whole=whole)
+def _one(request: Request) -> Flow[OrderRow | None]:
+    response = yield from if_known(ask(request))
+    return None if response is None else response.decode(Reply[OrderRow | None]).payload
+
+
+def _open(market: Market) -> Flow[list[OrderRow]]:
+    request = private("order/pending", market=market.exchange_symbol, side=0)
+    return listed(request, Reply[Page[OrderRow]], most=8, whole=True)
+
+
+def _plans(market: Market) -> Flow[list[OrderReport]]:
+    request = private("order/pending_stop", market=market.exchange_symbol, side=0)
+    rows = yield from payloads.if_offered(listed(request, Reply[Page[payloads.PlanRow]], most=1, whole=True))
+    return [row.report() for row in rows or ()]
 
 
 @hookimpl
@@ -242,75 +221,57 @@ def open_orders(account: Account, markets: Sequence[Market]) -> Flow[list[OrderR
         raise UserError(text, code="UNSUPPORTED")
     found = []
     for market in markets:
-        rows = yield from _rows("order/pending", market, most=8, whole=True)
-        found += [row.report(market, is_open=True) for row in rows]
+        found += [row.report(market, is_open=True) for row in (yield from _open(market))]
+        found += yield from _plans(market)
     return found
-
-
-@hookimpl
-def order_history(account: Account, markets: Sequence[Market]) -> Flow[list[OrderReport]]:
-    found = []
-    for market in markets[:_MOST_MARKETS]:
-        rows = yield from _rows("order/finished", market, most=1)
-        found += [row.report(market, is_open=False) for row in rows]
-    return sorted(found, key=lambda report: report.created_ms, reverse=True)
 
 
 @hookimpl
 def fills(account: Account, markets: Sequence[Market], exchange_order_id: str) -> Flow[list[Fill]]:
     found: list[Fill] = []
+    if exchange_order_id.startswith(payloads.STOP):
+        return found  # it waits
     if exchange_order_id:
         found = yield from _fills_of(int(exchange_order_id), markets)
     else:
         # A fill is not documented to tell its side; asked for one side, all of them have it.
-        for market in markets[: _MOST_MARKETS // 2]:
+        for market in markets[:_MOST_MARKETS]:
             for side, code in ASSUMED.side_codes.items():
-                ask = private("order/deal_history", market=market.exchange_symbol, side=code)
-                rows = yield from payloads.pages(ask, Reply[Page[Trade]], most=1)
+                request = private("order/deal_history", market=market.exchange_symbol, side=code)
+                rows = yield from listed(request, Reply[Page[payloads.Trade]], most=1)
                 found += [row.fill(market, side) for row in rows]
     return sorted(found, key=lambda fill: fill.at_ms, reverse=True)
 
 
 def _fills_of(id_: int, markets: Sequence[Market]) -> Flow[list[Fill]]:
-    row = yield from _detail(private("order/finish_detail", order_id=id_))
-    for market in markets[:_MOST_MARKETS]:
+    row = yield from _finished_one(id_)
+    for market in markets[: 2 * _MOST_MARKETS - 1]:
         if row is None:
-            ask = private("order/pending_detail", market=market.exchange_symbol, order_id=id_)
-            row = yield from _detail(ask)
+            row = yield from _open_one(market, id_)
         if row is not None and row.market == market.exchange_symbol:
             asked = (
                 private(name, market=row.market, order_id=id_, offset=0, limit=payloads.PAGE)
                 for name in ASSUMED.order_deals_paths
             )
-            trades = (yield from payloads.either(asked)).decode(Reply[Page[Trade]]).payload.records
+            trades = (yield from payloads.either(asked)).decode(Reply[Page[payloads.Trade]]).payload.records
             return [trade.fill(market, row.side_word, id_) for trade in trades]
     return []
 
 
 @hookimpl
 def cancel_order(account: Account, order: Order, exchange_order_id: str) -> Flow[None]:
+    market = order.market.exchange_symbol
+    if exchange_order_id.startswith(payloads.STOP):
+        number = int(exchange_order_id.removeprefix(payloads.STOP))
+        yield action("order/cancle_stop", {"market": market, "order_id": number})
+        return
     if not exchange_order_id:
         exchange_order_id = (yield from order_status(account, order, "")).exchange_order_id
-    yield action("order/cancel", {"market": order.market.exchange_symbol, "id": int(exchange_order_id)})
+    yield action("order/cancel", {"market": market, "id": int(exchange_order_id)})
 
 
 @hookimpl
 def cancel_all(account: Account, market: Market) -> Flow[None]:
-    yield action("order/cancel_all", {"market": market.exchange_symbol, "side": 0})
-
-
-@hookimpl
-def public_stream(markets: Sequence[Market]) -> Flow[Sequence[Stream]]:
-    yield from ()
-    return streams.public(markets)
-
-
-@hookimpl
-def private_stream(account: Account) -> Flow[Sequence[Stream]]:
-    yield from ()
-    return streams.private()
-
-
-@hookimpl
-def read_frame(data: str | bytes) -> Sequence[Event]:
-    return streams.read_frame(data)
+    body: dict[str, str | int] = {"market": market.exchange_symbol, "side": 0}
+    yield action("order/cancel_all", body)
+    yield from payloads.if_offered(ask(action("order/cancle_stop_all", body)))

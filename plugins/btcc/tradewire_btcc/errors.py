@@ -24,6 +24,7 @@ from bot import (
     RateLimited,
     Request,
     Response,
+    hookimpl,
 )
 from tradewire_btcc.payloads import UNKNOWN_COMMAND, path_of
 
@@ -132,6 +133,7 @@ class _Envelope(msgspec.Struct):
     block_until: Any = None
 
 
+@hookimpl
 def map_error(request: Request, response: Response) -> ExchangeError | None:
     """Return what a reply means. The body decides: BTCC numbers its errors 201 to 207, like successes of HTTP."""
     status = response.status

@@ -6,8 +6,8 @@ transcriptions; the help page "BTCC API Trading"; public programs that trade the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Generic, Literal, TypeVar
 
@@ -27,63 +27,69 @@ from bot import (
     ReportState,
     Request,
     Response,
+    Row,
     Side,
-    UserError,
+    book_of,
+    pages,
+    step_of,
 )
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Assumptions:
-    """Everything about BTCC that may prove wrong or change, by name."""
+    """Everything about BTCC that may prove wrong or change. D: its document says so. C: public programs do so.
 
-    rest_host: str
-    path_prefix: str
-    ws_host: str
-    ws_path: str
-    auth_header: str
-    last_price_paths: tuple[str, str]
-    order_deals_paths: tuple[str, str]
-    ws_order_methods: tuple[str, str]
-    label_length: int
-    sends_client_id: bool
-    market_buy_unit: Literal["quote"]
-    side_codes: Mapping[Side, Literal[1, 2]]
-    force_codes: Mapping[str, int]
-    fee_rate: Decimal
-    requests_per_second: int
-    orders_per_second: int
-    second_look_seconds: int
-    ping_seconds: int
+    What is neither was inferred.
+    """
+
+    rest_host: str = "https://spotapi2.btcccdn.com"  # D, C. Has changed before; `base_url` in the configuration
+    path_prefix: str = "/btcc_api_trade"  # D, C
+    ws_host: str = "wss://spotprice2.btcccdn.com"  # D, C. `stream_url` in the configuration
+    ws_path: str = "/ws"  # D, C
+    auth_header: str = "authorization"  # D, C
+    last_price_paths: tuple[str, str] = ("market/last", "market/ticker")  # Unverified: C has the first, D the second
+    order_deals_paths: tuple[str, str] = ("order/deals", "order/deal")  # Unverified: C has the first, D the second
+    ws_order_methods: tuple[str, str] = ("order.subscribe", "orders.subscribe")  # Unverified: C the first, D the second
+    label_length: int = 30  # D for `source`; Unverified for `client_id`
+    sends_client_id: bool = True  # Unverified: C; D has it in answers only. Account option `send_client_id`
+    market_buy_unit: Literal["quote"] = "quote"  # D by the arithmetic of a sample, C
+    # D, C. The reverse of the open-source engine that BTCC's descends from.
+    side_codes: Mapping[Side, Literal[1, 2]] = field(default_factory=lambda: {"buy": 1, "sell": 2})
+    force_codes: Mapping[str, int] = field(default_factory=lambda: {"GTC": 0, "IOC": 8, "FOK": 16})  # D, C
+    fee_rate: Decimal = Decimal("0.003")  # Unverified: D in samples of one test account
+    requests_per_second: int = 5  # no number is published, and an excess blocks the whole address
+    orders_per_second: int = 1
+    second_look_seconds: int = 2  # an order is in neither list while it moves from the open to the finished ones
+    ping_seconds: int = 30
+
+    def told(self) -> tuple[str, ...]:
+        """Return each in words, but for those that a self-test with any answer has just proved."""
+        proved = ("rest_host", "path_prefix", "auth_header")
+        rows = {name: value for name, value in asdict(self).items() if name not in proved}
+        return tuple(f"{name.replace('_', ' ')}: {_in_words(value)}" for name, value in rows.items())
 
 
-ASSUMED = Assumptions(
-    # D: BTCC's document says so. C: public programs do so. I: inferred.
-    rest_host="https://spotapi2.btcccdn.com",  # D, C. Has changed before: `base_url` in the configuration replaces it
-    path_prefix="/btcc_api_trade",  # D, C
-    ws_host="wss://spotprice2.btcccdn.com",  # D, C. `stream_url` replaces it
-    ws_path="/ws",  # D, C
-    auth_header="authorization",  # D, C
-    last_price_paths=("market/last", "market/ticker"),  # Unverified: C has the first, D the second
-    order_deals_paths=("order/deals", "order/deal"),  # Unverified: C has the first, D the second
-    ws_order_methods=("order.subscribe", "orders.subscribe"),  # Unverified: C has the first, D the second
-    label_length=30,  # D for `source`; Unverified for `client_id`
-    sends_client_id=True,  # Unverified: C sends it, D lists it in answers only. Account option `send_client_id`
-    market_buy_unit="quote",  # D by the arithmetic of a sample, C
-    side_codes={"buy": 1, "sell": 2},  # D, C. The reverse of the open-source engine that BTCC's descends from
-    force_codes={"GTC": 0, "IOC": 8, "FOK": 16},  # D, C
-    fee_rate=Decimal("0.003"),  # Unverified: D in samples of one test account
-    requests_per_second=5,  # I: no number is published, and an excess blocks the whole address
-    orders_per_second=1,  # I
-    second_look_seconds=2,  # I: an order is in neither list while it moves from the open to the finished ones
-    ping_seconds=30,  # I
-)
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {code}" for name, code in value.items())
+    if isinstance(value, tuple):
+        return " or else ".join(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+ASSUMED = Assumptions()
 
 API, WS = "api", "ws"
 UNKNOWN_COMMAND = "4"
 ALL, ORDERS, SECOND_LOOK = "all", "orders", "second look"
 PAGE = 100
+STOP = "stop-"
+"""Before the id of a waiting stop order: BTCC numbers them apart from orders."""
+_MARKET = 2
 _SIDES: Mapping[int, Side] = {code: side for side, code in ASSUMED.side_codes.items()}
 
 
@@ -100,69 +106,40 @@ def public(name: str, **query: str | int) -> Request:
     return Request.get(path_of(name), query, host=API, auth="none", costs={ALL: 1})
 
 
-def private(name: str, *, bucket: str = "", **query: str | int) -> Request:
+def private(name: str, *, bucket: str = ALL, **query: str | int) -> Request:
     """Describe a signed GET. `bucket` is a limit to count against besides the overall one."""
-    return Request.get(path_of(name), query, host=API, costs=_costs(bucket))
+    return Request.get(path_of(name), query, host=API, costs={ALL: 1, bucket: 1})
 
 
 def action(name: str, body: Mapping[str, str | int], *, places: bool = False) -> Request:
     """Describe a signed POST."""
-    return Request.post(path_of(name), body, host=API, places=places, costs=_costs(ORDERS if places else ""))
+    costs = {ALL: 1, ORDERS: 1} if places else {ALL: 1}
+    return Request.post(path_of(name), body, host=API, places=places, costs=costs)
 
 
-def _costs(bucket: str) -> dict[str, int]:
-    return {ALL: 1, bucket: 1} if bucket else {ALL: 1}
+def ask(request: Request) -> Flow[Response]:
+    """Send one request."""
+    return (yield request)
+
+
+def if_offered(flow: Flow[T]) -> Flow[T | None]:
+    """Ask for what BTCC may not have; return `None` where it does not know the request."""
+    try:
+        return (yield from flow)
+    except Rejected as error:
+        if error.code != UNKNOWN_COMMAND:
+            raise
+        return None
 
 
 def either(requests: Iterable[Request]) -> Flow[Response]:
-    """Ask by the first of an endpoint's names that BTCC knows."""
-    *known, last = requests
-    for request in known:
-        try:
-            return (yield request)
-        except Rejected as error:
-            if error.code != UNKNOWN_COMMAND:
-                raise
-    return (yield last)
-
-
-def sized(order: Order) -> dict[str, str | int]:
-    """Return what a limit and a market order have in common.
-
-    Raises:
-        UserError: The size is in another unit than BTCC reads there.
-    """
-    market = order.market
-    in_quote = order.side == "buy" and order.type == "market"
-    if isinstance(order.size, Quote) != in_quote:
-        unit, other = (market.quote, market.base) if in_quote else (market.base, market.quote)
-        what = "a market buy" if in_quote else "this order"
-        raise UserError(f"BTCC takes the size of {what} in {unit}, not in {other}. Give it in {unit}.", code="UNIT")
-    return {
-        "market": market.exchange_symbol,
-        "side": ASSUMED.side_codes[order.side],
-        "amount": format(order.size.amount, "f"),
-    }
+    """Ask by the first of an endpoint's two names that BTCC knows."""
+    first, second = requests
+    response = yield from if_offered(ask(first))
+    return (yield second) if response is None else response
 
 
 # Replies
-
-
-class Checked(msgspec.Struct):
-    """A row whose numbers are numbers: `NaN` would read as a valid one."""
-
-    def __post_init__(self) -> None:
-        for number in _numbers(msgspec.structs.astuple(self)):
-            if not number.is_finite():
-                raise ValueError("a number is not finite")
-
-
-def _numbers(value: object) -> Iterator[Decimal]:
-    if isinstance(value, Decimal):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _numbers(each)
 
 
 class Reply(msgspec.Struct, Generic[T]):
@@ -173,7 +150,6 @@ class Reply(msgspec.Struct, Generic[T]):
 
     @property
     def payload(self) -> T:
-        """What was asked for."""
         found = self.data if self.result is msgspec.UNSET else self.result
         if found is msgspec.UNSET:
             raise OutcomeUnknown("BTCC sent a reply of an unexpected shape: it has no content")
@@ -187,37 +163,25 @@ class Page(msgspec.Struct, Generic[T]):
     total: int | None = None
 
 
-def pages(request: Request, shape: type[Reply[Page[T]]], *, most: int, whole: bool = False) -> Flow[list[T]]:
-    """Ask for page after page until all is read.
+def listed(request: Request, shape: type[Reply[Page[T]]], *, most: int, whole: bool = False) -> Flow[list[T]]:
+    """Read a list page by page; `request` is without the place in the list, the rest as for `bot.pages`."""
 
-    Args:
-        request: Without its place in the list.
-        shape: Of one page.
-        most: Stop after this many pages.
-        whole: Whether a list that is longer than that is an error, not merely cut.
-    """
-    rows: list[T] = []
-    for _ in range(most):
-        place = (("offset", len(rows)), ("limit", PAGE))
-        page = (yield request.with_query((*request.query, *place))).decode(shape).payload
+    def at(offset: int) -> Request:
+        return request.with_query((*request.query, ("offset", offset), ("limit", PAGE)))
+
+    def take(response: Response, rows: list[T]) -> Request | None:
+        page = response.decode(shape).payload
         rows += page.records
         is_last = len(page.records) < PAGE if page.total is None else len(rows) >= page.total
-        if is_last or not page.records:
-            return rows
-    if whole:
-        raise OutcomeUnknown(f"BTCC lists more than {len(rows)} orders, too many to read at once")
-    return rows
+        return None if is_last or not page.records else at(len(rows))
 
-
-def milliseconds(seconds: Decimal) -> int:
-    """Return a time of BTCC's, which has a fraction, in milliseconds."""
-    return int(seconds * 1000)
+    return pages(at(0), take, most=most, whole=whole)
 
 
 # Market data
 
 
-class MarketRow(Checked):
+class MarketRow(Row):
     """A market and its rules; `stock` is the base asset and `money` the quote asset."""
 
     name: str
@@ -232,13 +196,13 @@ class MarketRow(Checked):
         """Return the market, or `None` where its decimals are not told: then it cannot be traded."""
         if self.stock_prec is None or self.money_prec is None:
             return None
-        base, quote, step = self.stock.upper(), self.money.upper(), Decimal(1).scaleb(-self.stock_prec)
+        base, quote, step = self.stock.upper(), self.money.upper(), step_of(self.stock_prec)
         return Market(
             symbol=f"{base}/{quote}",
             exchange_symbol=self.name,
             base=base,
             quote=quote,
-            price_step=Decimal(1).scaleb(-self.money_prec),
+            price_step=step_of(self.money_prec),
             quantity_step=step,
             # Unverified: the engine reads the amount of a market buy, which is money, with the base asset's decimals.
             quote_step=step,
@@ -249,7 +213,7 @@ class MarketRow(Checked):
         )
 
 
-class Depth(Checked):
+class Depth(Row):
     """The order book, best levels first. `time` is in milliseconds, unlike all others."""
 
     asks: list[tuple[Decimal, Decimal]]
@@ -258,14 +222,20 @@ class Depth(Checked):
     time: int = 0
 
     def book(self) -> OrderBook:
-        """Return the book."""
-        return OrderBook(bids=tuple(self.bids), asks=tuple(self.asks))
+        return book_of(self.bids, self.asks)
+
+    @property
+    def best(self) -> tuple[Decimal | None, Decimal | None]:
+        """Best bid and ask; `None` where a side is empty."""
+        book = self.book()
+        bid, ask = (side[0][0] if side else None for side in (book.bids, book.asks))
+        return bid, ask
 
 
-# Balances
+# Accounts
 
 
-class Funds(Checked):
+class Funds(Row):
     """What there is of one asset."""
 
     available: Decimal
@@ -287,33 +257,18 @@ class Placed(msgspec.Struct):
     id: int = 0
 
 
-class OrderRow(Checked, kw_only=True):
-    """An order. No field tells its state: that follows from the list it was found in and from what was filled."""
-
+class _Order(Row, kw_only=True):
     id: int
-    type: Literal[1, 2]
     side: Literal[1, 2]
     market: str
     amount: Decimal
-    deal_stock: Decimal
-    deal_money: Decimal
-    deal_fee: Decimal = Decimal(0)
-    asset_fee: Decimal | None = None
-    fee_asset: str | None = None
-    left: Decimal | None = None
     price: Decimal = Decimal(0)
     ctime: Decimal = Decimal(0)
     source: str | None = None
     client_id: str | None = None
 
     @property
-    def is_market(self) -> bool:
-        """Whether it is a market order."""
-        return self.type == 2
-
-    @property
     def side_word(self) -> Side:
-        """The side, as we call it."""
         return _SIDES[self.side]
 
     @property
@@ -321,34 +276,68 @@ class OrderRow(Checked, kw_only=True):
         """Where our id comes back: BTCC may not keep the first, and surely keeps the second."""
         return self.client_id or "", self.source or ""
 
+    def _report(self, *, is_market: bool) -> OrderReport:
+        return OrderReport(
+            exchange_order_id=str(self.id),
+            client_order_id=self.labels[0] or self.labels[1],
+            exchange_symbol=self.market,
+            side=self.side_word,
+            type="market" if is_market else "limit",
+            state="open",
+            filled=Decimal(0),
+            quantity=None if is_market and self.side_word == "buy" else self.amount,  # which is money then
+            price=None if is_market else self.price,
+            created_ms=int(self.ctime * 1000),
+        )
+
+
+class OrderRow(_Order, kw_only=True):
+    """An order. No field tells its state: that follows from the list it was found in and from what was filled."""
+
+    type: Literal[1, 2]
+    deal_stock: Decimal
+    deal_money: Decimal
+    deal_fee: Decimal = Decimal(0)
+    asset_fee: Decimal | None = None
+    fee_asset: str | None = None
+    left: Decimal | None = None
+
     def state(self, *, is_open: bool) -> ReportState:
         """Return the state that follows from the list and the fills."""
         if is_open:
             return "partially_filled" if self.deal_stock else "open"
-        if self.is_market:  # money that bought less than one lot is left over, and that is normal
+        if self.type == _MARKET:  # money that bought less than one lot is left over, and that is normal
             return "filled" if self.deal_stock else "canceled"
         return "filled" if self.deal_stock >= self.amount or self.left == 0 else "canceled"
 
     def report(self, market: Market, *, is_open: bool) -> OrderReport:
         """Return what the row says."""
-        side = self.side_word
-        fee, fee_asset = self.deal_fee, market.base if side == "buy" else market.quote
+        fee, fee_asset = self.deal_fee, market.base if self.side_word == "buy" else market.quote
         if self.asset_fee and self.fee_asset:
             fee, fee_asset = self.asset_fee, self.fee_asset.upper()
-        return OrderReport(
-            exchange_order_id=str(self.id),
-            client_order_id=self.labels[0] or self.labels[1],
-            exchange_symbol=self.market,
-            side=side,
-            type="market" if self.is_market else "limit",
+        return replace(
+            self._report(is_market=self.type == _MARKET),
             state=self.state(is_open=is_open),
             filled=self.deal_stock,
             average_price=self.deal_money / self.deal_stock if self.deal_stock else None,
-            quantity=None if self.is_market and side == "buy" else self.amount,
-            price=None if self.is_market else self.price,
             fee=fee,
             fee_asset=fee_asset,
-            created_ms=milliseconds(self.ctime),
+        )
+
+
+class PlanRow(_Order, kw_only=True):
+    """A stop order that waits, placed on BTCC's site. Its numbers for type and state are not documented."""
+
+    stop_price: Decimal
+
+    def report(self) -> OrderReport:
+        """Return what the row says, under an id that no order can have."""
+        is_market = not self.price
+        return replace(
+            self._report(is_market=is_market),
+            exchange_order_id=f"{STOP}{self.id}",
+            type="stop_market" if is_market else "stop_limit",
+            stop_price=self.stop_price,
         )
 
 
@@ -372,7 +361,7 @@ def vanished(order: Order, exchange_order_id: str) -> OrderReport:
     )
 
 
-class Trade(Checked, kw_only=True):
+class Trade(Row, kw_only=True):
     """A fill. Its side is not documented to be told."""
 
     id: int
@@ -396,5 +385,5 @@ class Trade(Checked, kw_only=True):
             fee=self.fee,
             fee_asset=(self.fee_asset or (market.base if side == "buy" else market.quote)).upper(),
             is_maker=self.role == 1,
-            at_ms=milliseconds(self.time),
+            at_ms=int(self.time * 1000),
         )

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from bot import Credentials, Request
+from bot import Credentials, Request, hookimpl
 from tradewire_btcc.payloads import ASSUMED, WS
 
 
@@ -20,6 +20,7 @@ def signature(values: Mapping[str, Any], secret: str) -> str:
     return hashlib.md5("&".join(pairs).encode(), usedforsecurity=False).hexdigest()
 
 
+@hookimpl
 def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
     """Return `request` with key, time and signature; `timestamp` is in seconds."""
     key, secret = credentials.key.reveal(), credentials.secret.reveal()

@@ -7,7 +7,21 @@ from typing import Any
 
 import msgspec
 
-from bot import Answer, Event, LoggedIn, Market, OrderChanged, PriceSeen, Request, Stream, StreamRefused
+from bot import (
+    Account,
+    Answer,
+    Event,
+    Flow,
+    LoggedIn,
+    Market,
+    OrderChanged,
+    OutcomeUnknown,
+    PriceSeen,
+    Request,
+    Stream,
+    StreamRefused,
+    hookimpl,
+)
 from tradewire_btcc.errors import ERRORS
 from tradewire_btcc.payloads import ASSUMED, UNKNOWN_COMMAND, WS, Depth
 
@@ -25,30 +39,28 @@ def call(id_: int, method: str, *params: object) -> str:
 _HEARTBEAT = call(PING, "server.ping")
 
 
-def public(markets: Sequence[Market]) -> list[Stream]:
+@hookimpl
+def public_stream(markets: Sequence[Market]) -> Flow[Sequence[Stream]]:
     """Return a socket per market.
 
     Unverified: whether one socket takes several books; the engine family keeps one subscription of a kind per socket.
     """
+    yield from ()
     frames = (call(PRICES, "depth.subscribe", market.exchange_symbol, 5, "0") for market in markets)
-    return [_stream(subscribe=(frame,)) for frame in frames]
+    return [_stream(frame) for frame in frames]
 
 
-def private() -> list[Stream]:
+@hookimpl
+def private_stream(account: Account) -> Flow[Sequence[Stream]]:
     """Return the socket that tells of all the account's orders; `sign` puts key and secret's hash into its login."""
+    yield from ()
     login = Request.post(ASSUMED.ws_path, {"id": LOGIN, "method": "server.accessid_auth", "params": []}, host=WS)
-    return [_stream(login=login, subscribe=(call(ORDERS, ASSUMED.ws_order_methods[0]),))]
+    return [_stream(call(ORDERS, ASSUMED.ws_order_methods[0]), login)]
 
 
-def _stream(*, subscribe: tuple[str, ...], login: Request | None = None) -> Stream:
-    return Stream(
-        host=WS,
-        path=ASSUMED.ws_path,
-        login=login,
-        subscribe=subscribe,
-        ping=_HEARTBEAT,
-        ping_seconds=ASSUMED.ping_seconds,
-    )
+def _stream(frame: str, login: Request | None = None) -> Stream:
+    seconds = ASSUMED.ping_seconds
+    return Stream(host=WS, path=ASSUMED.ws_path, login=login, subscribe=(frame,), ping=_HEARTBEAT, ping_seconds=seconds)
 
 
 class _Frame(msgspec.Struct):
@@ -59,6 +71,7 @@ class _Frame(msgspec.Struct):
     result: Any = None
 
 
+@hookimpl
 def read_frame(data: str | bytes) -> list[Event]:
     """Return what one frame means; nothing for frames that are unreadable, unknown or of no interest."""
     try:
@@ -67,7 +80,7 @@ def read_frame(data: str | bytes) -> list[Event]:
             return [_order(frame.params or [])]
         if frame.method == "depth.update":
             return _price(frame.params or [])
-    except (msgspec.DecodeError, UnicodeError, LookupError, RecursionError):
+    except (msgspec.DecodeError, OutcomeUnknown, UnicodeError, LookupError, RecursionError):
         return []
     return [] if frame.method is not None else _answer(frame)
 
@@ -88,10 +101,9 @@ def _order(params: list[msgspec.Raw]) -> OrderChanged:
 def _price(params: list[msgspec.Raw]) -> list[Event]:
     """Read `[is_full, book, market]`. Only a full book tells the best prices; others tell what changed."""
     is_full, symbol = msgspec.json.decode(params[0], type=bool), msgspec.json.decode(params[2], type=str)
-    book = msgspec.json.decode(params[1], type=Depth)
-    bids, asks = (side if is_full else [] for side in (book.bids, book.asks))
-    bid, ask = (side[0][0] if side else None for side in (bids, asks))
-    return [PriceSeen(exchange_symbol=symbol, last=book.last or None, bid=bid, ask=ask, at_ms=book.time)]
+    depth = msgspec.json.decode(params[1], type=Depth)
+    bid, ask = depth.best if is_full else (None, None)
+    return [PriceSeen(exchange_symbol=symbol, last=depth.last or None, bid=bid, ask=ask, at_ms=depth.time)]
 
 
 def _answer(frame: _Frame) -> list[Event]:
