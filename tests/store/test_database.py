@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 from sqlite_utils import Database, Migrations
 
-from bot.store import database
-from bot.store.database import AlreadyRunning, Connection, DirectoryLock, Store, StoreError
+from bot.store import check, database
+from bot.store.check import inspect
+from bot.store.database import Connection, DirectoryLock, Store
+from bot.store.errors import AlreadyRunning, StoreDamaged, StoreError, StoreUnavailable
 
 
 @pytest.fixture
@@ -168,7 +171,7 @@ def test_transact_locked_by_another_program_commits_nothing(
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     ran = []
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
+    with pytest.raises(StoreUnavailable, match="Another program holds the database, so nothing was stored"):
         store.transact(lambda db: ran.append(1))
     other.execute("ROLLBACK")
     other.close()
@@ -232,7 +235,7 @@ def test_store_damaged_file_is_refused_and_left_byte_identical(path: Path, spoil
     data = bytearray(path.read_bytes())
     spoil(data)
     path.write_bytes(data)
-    with pytest.raises(StoreError, match="Restore a backup"):
+    with pytest.raises(StoreError, match="restore a backup"):
         Store(path)
     assert path.read_bytes() == bytes(data)
 
@@ -247,7 +250,7 @@ def test_store_damaged_file_with_a_log_is_left_byte_identical(path: Path, tmp_pa
     spoil_middle(data)
     path.write_bytes(data)
     path.with_name("tradewire.db-wal").write_bytes(log)
-    with pytest.raises(StoreError, match="Restore a backup"):
+    with pytest.raises(StoreError, match="restore a backup"):
         Store(path)
     after = contents(path.parent)
     assert (after["tradewire.db"], after["tradewire.db-wal"]) == (bytes(data), log)
@@ -303,6 +306,7 @@ def newer(monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> None:
             raise RuntimeError("killed")
 
     monkeypatch.setattr(database, "migrations", migrations)
+    monkeypatch.setattr(check, "migrations", migrations)
 
 
 def test_store_migration_backs_up_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,3 +400,149 @@ def test_lock_released_can_be_taken_again(tmp_path: Path) -> None:
     first.release()
     DirectoryLock(tmp_path / "data").release()
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+def test_lock_after_a_killed_holder_says_so_once(tmp_path: Path) -> None:
+    """A holder that did not release it was killed, or the power failed: the next one looks at the whole database."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        holder.kill()
+    found = []
+    for _ in range(2):
+        lock = DirectoryLock(tmp_path)
+        found.append(lock.was_unclean)
+        lock.release()
+        lock.release()  # harmless
+    assert found == [True, False]
+
+
+def test_transact_inside_a_transaction_is_refused_at_once(store: Store) -> None:
+    """It would wait for itself for ever; the outer transaction is undone, and the store goes on."""
+
+    def work(db: Connection) -> None:
+        insert(db, "a")
+        store.meta("instance_id")
+
+    with pytest.raises(RuntimeError, match="use the connection that the work was given"):
+        store.transact(work)
+    store.transact(lambda db: insert(db, "b"))
+    assert keys(store) == {"b"}
+
+
+def damaged_index(path: Path) -> None:
+    """Take a row out of an index, so that only the full check sees it."""
+    full_database(path)
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA writable_schema=ON")
+    other.execute("CREATE INDEX spare ON meta(value)")
+    other.execute("INSERT INTO meta VALUES ('one', 'more')")
+    other.execute("UPDATE sqlite_schema SET sql='CREATE INDEX spare ON meta(key)' WHERE name='spare'")
+    other.commit()
+    other.close()
+
+
+def test_store_opened_thoroughly_sees_an_index_that_differs(path: Path) -> None:
+    """After a stop that was none, an index is compared with its table; the quick look of every day does not do that."""
+    damaged_index(path)
+    Store(path).close()
+    with pytest.raises(StoreDamaged, match="tradewire restore FILE"):
+        Store(path, thorough=True)
+
+
+def test_check_damage_found_stops_all_work(path: Path) -> None:
+    """Once the daily look finds damage, nothing is read or written any more, and the sentence says what to do."""
+    full_database(path)
+    store = Store(path)
+    store.check()
+    data = bytearray(path.read_bytes())
+    spoil_middle(data)
+    path.write_bytes(data)
+    for attempt in (store.check, lambda: store.transact(lambda db: insert(db, "a"))):
+        with pytest.raises(StoreDamaged, match="Nothing is traded on it"):
+            attempt()
+    store.close()
+
+
+def test_check_failed_proof_stops_all_work(store: Store) -> None:
+    """Rows that contradict each other are damage, too."""
+    store.check(lambda _: None)
+    with pytest.raises(StoreDamaged, match="is damaged: two and two are five"):
+        store.check(lambda _: "two and two are five")
+    with pytest.raises(StoreDamaged):
+        store.meta("instance_id")
+
+
+async def test_run_until_stored_waits_for_the_disk(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing can be stored it is tried again, for a minute; what is wrong in itself is not."""
+    slept: list[float] = []
+    tries = iter([StoreUnavailable("full"), StoreUnavailable("full")])
+
+    def work(db: Connection) -> str:
+        if problem := next(tries, None):
+            raise problem
+        return "stored"
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    assert (await store.run_until_stored(work, sleep), slept) == ("stored", [1, 2])
+
+    def never(db: Connection) -> None:
+        raise StoreUnavailable("full")
+
+    with pytest.raises(StoreUnavailable):
+        await store.run_until_stored(never, sleep)
+    assert sum(slept) == 63
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        await store.run_until_stored(lambda db: db.execute("SELECT * FROM missing"), sleep)
+    assert sum(slept) == 63
+
+
+_MIGRATE = """
+import os, signal, sys
+from pathlib import Path
+from sqlite_utils import Migrations
+from bot.store import check, database
+migrations = Migrations("tradewire")
+migrations(name="first")(lambda db: None)
+@migrations()
+def second(db):
+    db.execute("CREATE TABLE more(id INTEGER PRIMARY KEY) STRICT")
+    db.execute("UPDATE meta SET value='changed' WHERE key='a'")
+    os.kill(os.getpid(), signal.SIGKILL)
+database.migrations = check.migrations = migrations
+database.Store(Path(sys.argv[1]))
+"""
+
+
+def test_store_migration_killed_leaves_the_old_database_and_a_backup(path: Path) -> None:
+    """Killed in the middle, nothing of the step is there, the backup is whole, and the old program runs on."""
+    store = Store(path)
+    store.transact(lambda db: insert(db, "a"))
+    store.close()
+    killed = subprocess.run([sys.executable, "-c", _MIGRATE, path], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    inspect(path.with_name("tradewire-before-migration-2.db"), thorough=True)
+    store = Store(path, thorough=True)
+    found = store.transact(
+        lambda db: (
+            db.execute("SELECT value FROM meta WHERE key='a'").fetchone()[0],
+            db.execute("SELECT count(*) FROM sqlite_schema WHERE name='more'").fetchone()[0],
+        )
+    )
+    store.close()
+    assert found == ("value", 0)
+
+
+def test_store_damaged_table_of_migrations_is_refused(path: Path) -> None:
+    """A changed byte in a column's name is told like any other damage."""
+    Store(path).close()
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"applied_at" TEXT', b'"applied_au" TEXT'))
+    assert path.read_bytes() != data
+    with pytest.raises(StoreDamaged, match="table of migrations was changed"):
+        Store(path)
