@@ -215,7 +215,7 @@ def erase_credentials(db: Connection, account_id: int) -> None:
     db.execute("DELETE FROM credentials WHERE account_id = ?", (account_id,))
     db.execute(
         "DELETE FROM data_keys WHERE user_id = (SELECT user_id FROM accounts WHERE id = ?)"
-        " AND id NOT IN (SELECT data_key_id FROM credentials)",
+        " AND id NOT IN (SELECT data_key_id FROM credentials UNION SELECT data_key_id FROM second_factor)",
         (account_id,),
     )
 

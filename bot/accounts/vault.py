@@ -30,6 +30,11 @@ from bot.contract.errors import VaultError
 from bot.contract.wire import Credentials, Secret
 from bot.store.database import Connection, Row, Store
 
+MARK = "vault_check"
+"""The row of `meta` that names the master key."""
+NEXT_MARK = "vault_next"
+"""The row of `meta` that names the master key to come, while the data keys are wrapped anew."""
+
 _VERSION = b"\x01"
 _KEY_SIZE = 32
 _NONCE_SIZE = 12
@@ -97,8 +102,11 @@ def load_master_key(path: Path) -> MasterKey:
             f"The master key {path} is missing. Put its copy back; for a new installation, run `tradewire init`."
         ) from None
     except OSError as error:
-        raise VaultError(f"The master key {path} cannot be read: {error.strerror}.") from error
-    if mode & 0o077:
+        problem = f"The master key {path} cannot be read: {error.strerror}."
+        raise VaultError(f"{problem} It must belong to the user who runs the bot.") from error
+    # A credential of systemd is opened to the service by an access list, which shows as a right of the group.
+    given = path.parent == Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nowhere")
+    if mode & (0o037 if given else 0o077):
         raise VaultError(f"Others may read the master key {path}. Run `chmod 600 {path}`.")
     if not re.fullmatch(rb"[0-9A-Fa-f]{64}", text):
         raise VaultError(f"{path} holds no master key: expected 64 hex digits. Put the right copy back.")
@@ -146,6 +154,10 @@ class Vault:
                     (account.id, field, key_id, _seal(key, value.encode(), place)),
                 )
 
+    def renew_data_key(self, db: Connection, user_id: int) -> None:
+        """Make a new data key for a person; whatever is sealed from now on is sealed with it."""
+        self._new_data_key(db, user_id)
+
     def open(self, account_id: int) -> Credentials:
         """Return the account's credentials, for one signature.
 
@@ -172,9 +184,53 @@ class Vault:
                 "Remove the account and connect it again, with new keys from the exchange."
             ) from None
 
+    def seal_for(self, db: Connection, user_id: int, purpose: str, value: Secret) -> tuple[int, bytes]:
+        """Seal a secret of a person that belongs to no account, inside the caller's transaction.
+
+        Args:
+            db: The transaction that stores it.
+            user_id: Whose it is. One secret of a person and purpose: a row copied to another person does not open.
+            purpose: What it is for, such as `totp`.
+            value: The secret.
+
+        Returns:
+            The number of the data key and the sealed record.
+
+        Raises:
+            VaultError: The person's data key cannot be opened.
+        """
+        self._register(value.reveal())
+        key_id, key = self._data_key(db, user_id)
+        return key_id, _seal(key, value.reveal().encode(), self._purpose_place(purpose, user_id, key_id))
+
+    def open_for(self, db: Connection, user_id: int, purpose: str, key_id: int, sealed: bytes) -> Secret:
+        """Return what `seal_for` sealed, inside the caller's transaction.
+
+        Raises:
+            VaultError: A row was changed or belongs elsewhere.
+        """
+        try:
+            return self._opened_for(db, user_id, purpose, key_id, sealed)
+        except NOT_OPENED:
+            raise VaultError(
+                f"A secret of user {user_id} ({purpose}) cannot be opened: a stored row was changed, or belongs "
+                "elsewhere. Restore a backup of the database, or set it up anew."
+            ) from None
+
     def erase(self, db: Connection, account_id: int) -> None:
         """Delete the account's credentials inside the caller's transaction."""
         erase_credentials(db, account_id)
+
+    def _opened_for(self, db: Connection, user_id: int, purpose: str, key_id: int, sealed: bytes) -> Secret:
+        row = db.execute(
+            "SELECT master_id, wrapped FROM data_keys WHERE id = ? AND user_id = ?", (key_id, user_id)
+        ).fetchone()
+        if row is None:
+            raise _Refused
+        key = self._unwrap(user_id, key_id, row["master_id"], row["wrapped"])
+        value = _open(key, sealed, self._purpose_place(purpose, user_id, key_id)).decode()
+        self._register(value)
+        return Secret(value)
 
     def _opened(self, rows: list[Row]) -> dict[str, Secret]:
         keys: dict[int, bytes] = {}
@@ -201,6 +257,11 @@ class Vault:
                     f"The data key of user {user_id} cannot be opened: its row was changed. Nothing was stored. "
                     "Restore a backup of the database."
                 ) from None
+        return self._new_data_key(db, user_id)
+
+    def _new_data_key(self, db: Connection, user_id: int) -> tuple[int, bytes]:
+        # The master key may have been changed since this vault was opened: then nothing may be wrapped with it.
+        self._check(db)
         key = secrets.token_bytes(_KEY_SIZE)
         self._register(key.hex())
         # The id is part of what is authenticated, so the row must exist first.
@@ -208,44 +269,35 @@ class Vault:
             "INSERT INTO data_keys(user_id, master_id, wrapped) VALUES (?, ?, x'')", (user_id, self._master.id)
         ).lastrowid
         assert key_id is not None
-        wrapped = _seal(self._master_bytes(), key, self._data_key_place(user_id, key_id, self._master.id))
+        wrapped = wrap(self._master, self.instance_id, user_id, key_id, key)
         db.execute("UPDATE data_keys SET wrapped = ? WHERE id = ?", (wrapped, key_id))
         return key_id, key
 
     def _unwrap(self, user_id: int, key_id: int, master_id: str, wrapped: bytes) -> bytes:
-        key = _open(self._master_bytes(), wrapped, self._data_key_place(user_id, key_id, master_id))
+        if master_id != self._master.id:
+            raise _Refused
+        key = unwrap(self._master, self.instance_id, user_id, key_id, wrapped)
         self._register(key.hex())
         return key
 
     def _check(self, db: Connection) -> None:
-        place = ("check", 1, self.instance_id, self._master.id)
-        row = db.execute("SELECT value FROM meta WHERE key = 'vault_check'").fetchone()
+        if db.execute("SELECT 1 FROM meta WHERE key = ?", (NEXT_MARK,)).fetchone():
+            raise VaultError(
+                "A change of the master key was begun and is not finished; both key files are needed until it is. "
+                "Run `tradewire keys rotate-master` again, as before."
+            )
+        row = db.execute("SELECT value FROM meta WHERE key = ?", (MARK,)).fetchone()
         if row is None:
             if db.execute("SELECT 1 FROM data_keys LIMIT 1").fetchone():
                 raise VaultError(
                     "The database holds keys, but the mark of its master key is gone. Restore a backup of the database."
                 )
-            blob = _seal(self._master_bytes(), b"", place).hex()
-            db.execute("INSERT INTO meta VALUES ('vault_check', ?)", (f"{self._master.id} {blob}",))
+            db.execute("INSERT INTO meta VALUES (?, ?)", (MARK, make_mark(self._master, self.instance_id)))
             return
-        wanted, _, blob = row["value"].partition(" ")
-        if wanted != self._master.id:
-            raise WrongMasterKey(
-                f"the master key does not belong to this database (wanted id {wanted[:4]}..,"
-                f" have {self._master.id[:4]}..)"
-            )
-        try:
-            _open(self._master_bytes(), bytes.fromhex(blob), place)
-        except (InvalidTag, _Refused, ValueError):
-            raise VaultError(
-                "The database's mark of its master key was changed. Restore a backup of the database."
-            ) from None
+        check_mark(row["value"], self._master, self.instance_id)
 
-    def _master_bytes(self) -> bytes:
-        return bytes.fromhex(self._master.material.reveal())
-
-    def _data_key_place(self, user_id: int, key_id: int, master_id: str) -> tuple[str | int, ...]:
-        return ("dek", 1, self.instance_id, user_id, key_id, master_id)
+    def _purpose_place(self, purpose: str, user_id: int, key_id: int) -> tuple[str | int, ...]:
+        return (purpose, 1, self.instance_id, user_id, key_id)
 
     def _credential_place(
         self, user_id: int, account_id: int, exchange: str, field: str, key_id: int
@@ -255,6 +307,57 @@ class Vault:
 
 class _Refused(Exception):
     """A record is of an unknown form, or was made with another key."""
+
+
+NOT_OPENED = (InvalidTag, _Refused)
+"""What `unwrap` raises when a row was changed or belongs elsewhere."""
+
+
+def wrap(master: MasterKey, instance_id: str, user_id: int, key_id: int, data_key: bytes) -> bytes:
+    """Return a person's data key, sealed with the master key for one row."""
+    return _seal(_bytes_of(master), data_key, _data_key_place(instance_id, user_id, key_id, master.id))
+
+
+def unwrap(master: MasterKey, instance_id: str, user_id: int, key_id: int, wrapped: bytes) -> bytes:
+    """Return what `wrap` sealed. Raises one of `NOT_OPENED`."""
+    return _open(_bytes_of(master), wrapped, _data_key_place(instance_id, user_id, key_id, master.id))
+
+
+def make_mark(master: MasterKey, instance_id: str) -> str:
+    """Return the mark by which a database knows its master key."""
+    return f"{master.id} {_seal(_bytes_of(master), b'', _mark_place(master, instance_id)).hex()}"
+
+
+def check_mark(mark: str, master: MasterKey, instance_id: str) -> None:
+    """Compare a master key with a database's mark.
+
+    Raises:
+        WrongMasterKey: It is the mark of another key.
+        VaultError: The mark was changed.
+    """
+    wanted, _, blob = mark.partition(" ")
+    if wanted != master.id:
+        raise WrongMasterKey(
+            f"the master key does not belong to this database (wanted id {wanted[:4]}.., have {master.id[:4]}..)"
+        )
+    try:
+        _open(_bytes_of(master), bytes.fromhex(blob), _mark_place(master, instance_id))
+    except (*NOT_OPENED, ValueError):
+        raise VaultError(
+            "The database's mark of its master key was changed. Restore a backup of the database."
+        ) from None
+
+
+def _bytes_of(master: MasterKey) -> bytes:
+    return bytes.fromhex(master.material.reveal())
+
+
+def _data_key_place(instance_id: str, user_id: int, key_id: int, master_id: str) -> tuple[str | int, ...]:
+    return ("dek", 1, instance_id, user_id, key_id, master_id)
+
+
+def _mark_place(master: MasterKey, instance_id: str) -> tuple[str | int, ...]:
+    return ("check", 1, instance_id, master.id)
 
 
 def _seal(key: bytes, plaintext: bytes, place: tuple[str | int, ...]) -> bytes:

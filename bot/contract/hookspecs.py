@@ -7,6 +7,7 @@ and touch no file: the core does all of that.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pluggy
 
@@ -14,8 +15,10 @@ from bot.contract.errors import ExchangeError
 from bot.contract.models import (
     Account,
     Balance,
+    Candle,
     ExchangeInfo,
     Fill,
+    Interval,
     KeyPermissions,
     Market,
     Order,
@@ -38,6 +41,19 @@ REQUIRED = ("exchange_info", "sign", "map_error", "place_order", "balances", "ma
 @hookspec(firstresult=True)
 def exchange_info() -> ExchangeInfo:
     """Return what is constant about the exchange. Asked once, at registration."""
+
+
+@hookspec
+def configure(settings: Mapping[str, Any]) -> None:
+    """Take what the operator set for this plugin. Called once, at registration; the only hook that a guard may own.
+
+    Args:
+        settings: The section `[plugins.<name>]` of the configuration, by the name that `tradewire plugins` shows; empty
+            without one.
+
+    Raises:
+        UserError: Which key is wrong and what it accepts. The plugin is not used, and a bot that needs it not started.
+    """
 
 
 @hookspec(firstresult=True)
@@ -98,6 +114,21 @@ def ticker(market: Market) -> Flow[Ticker]:
 @hookspec(firstresult=True)
 def order_book(market: Market) -> Flow[OrderBook]:
     """Return the best levels of the market's book. Needs no account."""
+
+
+@hookspec(firstresult=True)
+def candles(market: Market, interval: Interval, start_ms: int, end_ms: int) -> Flow[list[Candle]]:
+    """Return how the market's price went, oldest first. Needs no account.
+
+    Args:
+        market: Which market.
+        interval: How long each candle is. Days begin at midnight UTC where the exchange can do that.
+        start_ms: When the first candle begins at the earliest.
+        end_ms: When the last begins at the latest, usually now; at most 200 intervals later.
+
+    Returns:
+        The candles, the one of now included. Those without trades may be left out.
+    """
 
 
 @hookspec(firstresult=True)

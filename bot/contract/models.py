@@ -18,6 +18,17 @@ TimeInForce: TypeAlias = Literal["GTC", "IOC", "FOK"]
 ReportState: TypeAlias = Literal["open", "partially_filled", "filled", "canceled", "rejected"]
 Verdict: TypeAlias = Literal["yes", "no", "unknown"]
 MarketStatus: TypeAlias = Literal["online", "halted"]
+Interval: TypeAlias = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
+INTERVALS: Mapping[Interval, int] = {
+    "1m": 60_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "30m": 1_800_000,
+    "1h": 3_600_000,
+    "4h": 14_400_000,
+    "1d": 86_400_000,
+}
+"""How long a candle is, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +206,33 @@ class OrderBook:
     asks: tuple[tuple[Decimal, Decimal], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """What a price did in one interval that began at `at_ms`. Prices in quote per base, `volume` in base."""
+
+    at_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPermissions:
     """What a key may do, as far as the exchange reports it.
 
     `unknown` means that the exchange does not tell. A key proved able to withdraw (`yes`) is refused by the core.
+
+    Attributes:
+        can_read: Balances and orders.
+        can_trade: Spot orders.
+        can_withdraw: Whether money can leave with this key.
+        is_ip_bound: Whether it works from named addresses only.
+        expires_ms: When the key ends, or `None`.
+        note: What else is worth knowing, as sentences.
+        withdraw_hint: What speaks for a right to withdraw and proves nothing, as sentences. The person must say that
+            they looked before such a key is kept.
     """
 
     can_read: Verdict = "unknown"
@@ -208,6 +241,7 @@ class KeyPermissions:
     is_ip_bound: Verdict = "unknown"
     expires_ms: int | None = None
     note: str = ""
+    withdraw_hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar, cast
 import msgspec
 
 from bot.contract.errors import OrderNotFound, OutcomeUnknown, UserError
-from bot.contract.models import Capabilities, Order, OrderBook, OrderReport, Quote, ReportState, Side
+from bot.contract.models import Candle, Capabilities, Order, OrderBook, OrderReport, Quote, ReportState, Side
 from bot.contract.wire import Flow, Request, Response
 
 T = TypeVar("T")
@@ -23,6 +23,7 @@ else:
     Number = Annotated[msgspec.Raw, "a number, or none"]
 
 _MOST_DECIMALS = 30
+_LATEST_MS = 10**14
 _AT_MARKET = ("market", "stop_market")
 
 
@@ -96,6 +97,30 @@ def _level(level: Sequence[object]) -> tuple[Decimal, Decimal]:
         case [Decimal() as price, Decimal() as quantity, *_] if price.is_finite() and quantity.is_finite():
             return price, quantity
     raise OutcomeUnknown("the exchange sent an order book with a level that has no price or no quantity")
+
+
+def candles_of(rows: Iterable[Sequence[Decimal | msgspec.Raw]], start_ms: int, end_ms: int) -> list[Candle]:
+    """Return candles, oldest first, each once.
+
+    Args:
+        rows: Each with the time in milliseconds, open, high, low, close, volume, and perhaps more.
+        start_ms: What began before is left out.
+        end_ms: What began later is left out.
+
+    Raises:
+        OutcomeUnknown: A row is no candle.
+    """
+    found = {candle.at_ms: candle for candle in map(_candle, rows)}
+    return [found[at_ms] for at_ms in sorted(found) if start_ms <= at_ms <= end_ms]
+
+
+def _candle(row: Sequence[Decimal | msgspec.Raw]) -> Candle:
+    values = [_number(bytes(each)) if isinstance(each, msgspec.Raw) else each for each in row[:6]]
+    numbers = [each for each in values if each is not None and each.is_finite()]
+    if len(numbers) == 6 and 0 < numbers[0] < _LATEST_MS and min(numbers[1:5]) > 0:
+        at, *rest = numbers
+        return Candle(int(at), *rest)
+    raise OutcomeUnknown("the exchange sent a candle without a time or a price")
 
 
 def side_of(word: str) -> Side:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
 
 EXACT = Context(prec=120, rounding=ROUND_DOWN)
 """Arithmetic on money. The default context keeps 28 digits, fewer than an amount with 18 decimals times a price."""
@@ -45,6 +45,13 @@ def format_money(value: Decimal) -> str:
     places = 2 if not value or abs(value) >= 1 else min(8, 3 - value.adjusted())
     whole, _, decimals = _fixed(value, places, ROUND_DOWN).partition(".")
     return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
+
+
+def format_shortfall(have: Decimal, need: Decimal) -> tuple[str, str]:
+    """Write what there is, rounded down, and the larger amount that is needed, rounded up: they never read as equal."""
+    finest = max(2, 3 - need.adjusted(), 1 - EXACT.subtract(need, have).adjusted())
+    unit = Decimal(1).scaleb(-min(finest, 18))
+    return format_amount(have.quantize(unit, ROUND_DOWN, EXACT)), format_amount(need.quantize(unit, ROUND_UP, EXACT))
 
 
 def _fixed(value: Decimal, decimals: int, rounding: str) -> str:

@@ -13,8 +13,9 @@ from bot.clock import Clock
 from bot.contract.errors import UserError
 from bot.contract.models import ExchangeInfo
 from bot.store.database import Connection, Store
+from bot.trading import events
 from bot.trading.gateway import Gateway
-from bot.trading.selftest import Step, check_key
+from bot.trading.selftest import MAY_WITHDRAW, Step, check_key
 
 FIELD_TITLES = {"key": "API key", "secret": "API secret", "passphrase": "Passphrase", "email": "E-mail of the account"}
 """Credential field to what people call it."""
@@ -36,12 +37,12 @@ class Connected:
 
 
 class KeyRefused(UserError):
-    """The exchange proved the key unfit; nothing is stored.
+    """The exchange proved the key unfit, or hints at it and nobody looked yet; nothing is stored.
 
     Args:
         message: As for `UserError`.
         code: As for `UserError`.
-        steps: What was checked; the last one failed.
+        steps: What was checked.
     """
 
     def __init__(self, message: str, *, code: str, steps: tuple[Step, ...]) -> None:
@@ -63,9 +64,12 @@ async def connect(
     label: str | None,
     fields: Mapping[str, str],
     options: Mapping[str, str] | None = None,
+    has_looked: bool = False,
     on_step: OnStep = lambda _: None,
 ) -> Connected:
     """Store a key and check it. A key that proves wrong, or able to withdraw, does not stay.
+
+    Nor does one that might be able to withdraw, before its owner says that they looked at the exchange's site.
 
     Args:
         gateway: The way to the exchanges.
@@ -77,10 +81,11 @@ async def connect(
         label: The person's name for the account; `None` takes the next free one.
         fields: The exchange's credential fields, as they were pasted.
         options: `{"demo": "1"}` for the exchange's demo mode, and what `ExchangeInfo.options` names.
+        has_looked: Whether the owner saw at the exchange that the right to withdraw is off.
         on_step: Told each step as soon as it is known.
 
     Raises:
-        KeyRefused: `KEY_REFUSED` or `CAN_WITHDRAW`. Nothing is stored.
+        KeyRefused: `KEY_REFUSED`, `CAN_WITHDRAW` or, unless `has_looked`, `MAY_WITHDRAW`. Nothing is stored.
         UserError: `NO_EXCHANGE`, `FIELDS`, `NO_DEMO`, `LABEL_INVALID` or `LABEL_TAKEN`. Nothing was stored or asked.
     """
     info = _info(gateway, exchange_id)
@@ -118,14 +123,29 @@ async def connect(
 
     try:
         steps = await check_key(gateway, store, account, on_step)
-        unfit = next((step for step in steps if step.refusal), None)
+        accepted = {"", MAY_WITHDRAW} if has_looked else {""}
+        unfit = next((step for step in steps if step.refusal not in accepted), None)
         if unfit is not None:
             raise KeyRefused(f"{unfit.text} Nothing was stored.", code=unfit.refusal, steps=steps)
     except BaseException:
         await store.run(take_back)
         raise
-    stored = await store.run(lambda db: people.get_account(db, account.id))
+
+    def note_it(db: Connection) -> AccountRow | None:
+        looked = any(step.refusal == MAY_WITHDRAW for step in steps)
+        detail = {"account": account.id, "exchange": exchange_id, **({"looked": True} if looked else {})}
+        events.record(db, kind="key added", detail=detail, now_ms=now_ms, user_id=user_id)
+        return people.get_account(db, account.id)
+
+    stored = await store.run(note_it)
     return Connected(stored or account, steps)
+
+
+def remove_key(db: Connection, account: AccountRow, now_ms: int) -> None:
+    """Erase an account's keys and close it, in the caller's transaction. Its orders keep it."""
+    people.remove_account(db, account.id, now_ms)
+    detail = {"account": account.id, "exchange": account.exchange}
+    events.record(db, kind="key removed", detail=detail, now_ms=now_ms, user_id=account.user_id)
 
 
 def with_keys(db: Connection) -> list[AccountRow]:

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from decimal import Decimal
 
 from bot.accounts.people import AccountRow
 from bot.clock import Clock
-from bot.contract.errors import BotError, ExchangeError, NotSent, OrderNotFound, OutcomeUnknown, Rejected, UserError
+from bot.contract.errors import BotError, ExchangeError, UserError
 from bot.contract.models import Balance, Market, OrderBook, Ticker
 from bot.exchanges.transport import Departure
 from bot.store.database import Connection, Store
-from bot.trading import confirm, journal
-from bot.trading.amounts import format_price
+from bot.trading import allowance, approval, confirm, halt, journal, queries, valuation
 from bot.trading.confirm import Press, Refusal
 from bot.trading.draft import draft
 from bot.trading.gateway import Gateway
 from bot.trading.intent import Fixed, Intent
-from bot.trading.law import LIVE, State
+from bot.trading.journal import ApprovalNeeded
+from bot.trading.law import LIVE
+from bot.trading.limits import NONE, Limits
 from bot.trading.orders import OrderRow
 from bot.trading.reconcile import Reconciler
-
-log = logging.getLogger(__name__)
-DRIFT_TOLERANCE = Decimal("0.01")
+from bot.trading.sending import Sender
 
 
 class Desk:
@@ -38,17 +34,32 @@ class Desk:
         reconciler: Looks after what was placed.
         clock: Ours.
         told: Called after each commit that leaves something to tell.
+        ceiling: The limits of the configuration, under which each person sets their own.
+        owner: The owner's id, who may approve the orders of others.
     """
 
     def __init__(
-        self, store: Store, gateway: Gateway, reconciler: Reconciler, clock: Clock, told: Callable[[], None]
+        self,
+        store: Store,
+        gateway: Gateway,
+        reconciler: Reconciler,
+        clock: Clock,
+        told: Callable[[], None],
+        *,
+        ceiling: Limits = NONE,
+        owner: int | None = None,
     ) -> None:
+        self.ceiling = ceiling
+        self._owner = owner
+        self._halt_file = store.path.with_name(halt.FILE)
         self._store = store
         self._gateway = gateway
         self._reconciler = reconciler
         self._clock = clock
         self._told = told
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._sender = Sender(
+            store, gateway, reconciler, clock, told, let_leave=self._let_leave, offer_anew=self._offer_anew
+        )
 
     async def propose(
         self,
@@ -59,6 +70,7 @@ class Desk:
         message_id: int | None = None,
         asked_in: int | None = None,
         notice: str = "",
+        despite: Collection[int] = (),
     ) -> OrderRow:
         """Draft an order and store it as a proposal, with the card that shows it.
 
@@ -69,6 +81,7 @@ class Desk:
             message_id: The card to take over, or `None` for a new message.
             asked_in: The message that asked for it.
             notice: Why there is another preview, to be shown on it.
+            despite: Orders in doubt of which the person said that this one is wanted all the same.
 
         Raises:
             UserError: The order cannot be placed as asked; the text says what is wrong and what would work.
@@ -86,8 +99,10 @@ class Desk:
             balances=balances,
             title=exchange.info.title,
         )
-        if notice:
-            made = replace(made, warnings=(notice, *made.warnings))
+        rate = await valuation.rate(self._gateway, exchange.info.id, market.quote)
+        facts = allowance.facts(made, ticker, rate)
+        above = [notice, self._checking(account, exchange.info.id), *map(_may_exist, sorted(despite))]
+        made = replace(made, warnings=(*filter(None, above), *made.warnings))
         row = await self._store.run(
             lambda db: journal.propose(
                 db,
@@ -100,16 +115,20 @@ class Desk:
                 chat_id=chat_id,
                 message_id=message_id,
                 asked_in=asked_in,
-                now_ms=self._clock.now_ms(),
+                despite=despite,
+                facts=facts,
+                ceiling=self.ceiling,
+                now_ms=self._opened(db),
             )
         )
+        self._reconciler.deadlines.set(row.id, journal.PROPOSAL_SECONDS)
         self._told()
         return row
 
     async def press(
         self, data: str, *, user_id: int, chat_id: int, message_id: int
     ) -> tuple[Press, OrderRow | None] | Refusal:
-        """Spend a button; a Confirm confirms its order in the same transaction.
+        """Spend a button; a Confirm confirms its order in the same transaction, and so does an Approve.
 
         Returns:
             The press with the order it confirmed, if it did; or why the button does nothing.
@@ -119,31 +138,106 @@ class Desk:
         """
 
         def work(db: Connection) -> tuple[Press, OrderRow | None] | Refusal:
-            now_ms = self._clock.now_ms()
+            now_ms = self._opened(db)
             found = confirm.redeem(db, data, user_id=user_id, chat_id=chat_id, message_id=message_id, now_ms=now_ms)
             if not isinstance(found, Press):
                 return found
-            if found.action != "confirm" or found.order_id is None:
+            if found.action not in ("confirm", "approve") or found.order_id is None:
                 return found, None
-            if journal.get(db, found.order_id).params_hash != found.params_hash:
+            shown = queries.get(db, found.order_id)
+            if shown.params_hash != found.params_hash:
                 raise BotError(f"Order #{found.order_id} is not the one this button was made for. Nothing was sent.")
-            exchange = self._gateway.named(journal.get(db, found.order_id).exchange)
-            row = journal.confirm(db, found.order_id, user_id=user_id, rule=exchange.info.client_id, now_ms=now_ms)
+            if self._reconciler.deadlines.is_over(shown.id):
+                return "expired"
+            exchange = self._gateway.named(shown.exchange)
+            if wait := self._checking(queries.account_of(db, shown), shown.exchange):
+                raise UserError(wait, code="CHECKING")
+            rule = exchange.info.client_id
+            if found.action == "approve":
+                given = approval.give(
+                    db,
+                    shown.id,
+                    approver=user_id,
+                    owner=self._owner,
+                    rule=rule,
+                    ceiling=self.ceiling,
+                    now_ms=now_ms,
+                )
+                return "expired" if given is None else (found, given)
+            row = self._confirmed(db, shown.id, user_id, now_ms)
             return "expired" if row is None else (found, row)
 
         result = await self._store.run(work)
         self._told()
-        return result
+        if not isinstance(result, tuple) or result[1] is None:
+            return result
+        row = result[1]
+        self._set_deadline(row)
+        return result[0], row if row.state == "confirmed" else None
+
+    async def confirm_with_code(self, order_id: int, user_id: int, verify: Callable[[Connection], None]) -> OrderRow:
+        """Confirm an order that is above its owner's line for codes.
+
+        Args:
+            order_id: Which.
+            user_id: Whose.
+            verify: Takes the code. It is called first in the transaction, and its errors end it.
+
+        Returns:
+            The order, `confirmed` to be sent, or `proposed` while it waits for a second person.
+
+        Raises:
+            UserError: The code is wrong, it is too late, or the order may not be confirmed now.
+        """
+
+        def work(db: Connection) -> OrderRow:
+            verify(db)
+            now_ms = self._opened(db)
+            shown = queries.get_own(db, order_id, user_id)
+            if wait := self._checking(queries.account_of(db, shown), shown.exchange):
+                raise UserError(wait, code="CHECKING")
+            is_over = self._reconciler.deadlines.is_over(order_id)
+            row = None if is_over else self._confirmed(db, order_id, user_id, now_ms, has_code=True)
+            if row is None:
+                raise UserError("The preview has expired. Nothing was sent. Ask for a new one.", code="TOO_LATE")
+            return row
+
+        row = await self._store.run(work)
+        self._set_deadline(row)
+        self._told()
+        return row
+
+    def _confirmed(
+        self, db: Connection, order_id: int, user_id: int, now_ms: int, *, has_code: bool = False
+    ) -> OrderRow | None:
+        """Confirm an order; where that takes a second person, ask for one instead and leave it `proposed`."""
+        rule = self._gateway.named(queries.get(db, order_id).exchange).info.client_id
+        try:
+            return journal.confirm(
+                db, order_id, user_id=user_id, rule=rule, ceiling=self.ceiling, has_code=has_code, now_ms=now_ms
+            )
+        except ApprovalNeeded:
+            return approval.ask(db, order_id, owner=self._owner, has_code=has_code, now_ms=now_ms)
+
+    def _set_deadline(self, row: OrderRow) -> None:
+        seconds = journal.SEND_SECONDS if row.state == "confirmed" else journal.APPROVAL_SECONDS
+        self._reconciler.deadlines.set(row.id, seconds)
+
+    def _opened(self, db: Connection) -> int:
+        """Return the time, once the file that halts is taken over: the rest of the transaction sees it as a row."""
+        now_ms = self._clock.now_ms()
+        halt.take_file(db, self._halt_file, now_ms)
+        return now_ms
 
     def send(self, row: OrderRow) -> None:
         """Place a confirmed order in the background; its card tells how it went."""
-        self._start(self._place(row))
+        self._sender.place(row)
 
     async def drop(self, order_id: int, user_id: int) -> None:
         """End a proposal that its owner does not want."""
 
         def work(db: Connection) -> None:
-            if journal.get_own(db, order_id, user_id).state == "proposed":
+            if queries.get_own(db, order_id, user_id).state == "proposed":
                 reason = "You canceled it. Nothing was sent."
                 journal.end(db, order_id, "expired", reason, self._clock.now_ms())
 
@@ -158,42 +252,36 @@ class Desk:
         """
 
         def work(db: Connection) -> OrderRow:
-            row = journal.get_own(db, order_id, user_id)
+            row = queries.get_own(db, order_id, user_id)
             if row.state not in LIVE:
                 raise UserError(f"Order #{order_id} is {row.state.replace('_', ' ')}; there is nothing to cancel.")
             return journal.request_cancel(db, order_id, self._clock.now_ms())
 
         row = await self._store.run(work)
         self._told()
-        self._start(self._cancel(row))
+        self._sender.cancel(row)
         return row
 
     async def settle_by_hand(self, order_id: int, user_id: int) -> None:
-        """Close a doubt that only a person can settle: the owner looked, and the order is not there."""
+        """Close a doubt that only a person can settle: the owner looked, and the order is not there.
+
+        One that the exchange never showed was not placed; one that it had, and shows no more, has ended.
+        """
 
         def work(db: Connection) -> None:
-            row = journal.get_own(db, order_id, user_id)
+            row = queries.get_own(db, order_id, user_id)
+            reason = "You looked at the exchange and it was not there."
             if row.state == "needs_human":
-                reason = "You looked at the exchange and it was not there."
                 journal.end(db, order_id, "not_placed", reason, self._clock.now_ms())
+            elif row.is_missing:
+                journal.end(db, order_id, "canceled", reason, self._clock.now_ms())
 
         await self._store.run(work)
         self._told()
 
-    async def drain(self) -> None:
-        """Wait until what is being sent is settled or in doubt."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-    def _start(self, work: asyncio._CoroutineLike[None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("the outcome of a request could not be stored; the order is looked for", exc_info=error)
+    async def drain(self, seconds: float | None = None) -> None:
+        """Wait until what is being sent is settled or in doubt; after `seconds`, leave the rest to the next start."""
+        await self._sender.drain(seconds)
 
     async def _facts(
         self, account: AccountRow, market: Market, intent: Intent
@@ -215,112 +303,36 @@ class Desk:
 
         return await asyncio.gather(ticker(), book(), self._gateway.balances(account))
 
-    async def _place(self, row: OrderRow) -> None:
-        began = self._clock.monotonic()
-        is_sending = False
-
-        async def before_send(departure: Departure) -> None:
-            nonlocal is_sending
-            try:
-                await self._store.run(
-                    lambda db: journal.begin_sending(
-                        db,
-                        row.id,
-                        request_hash=departure.request_hash,
-                        window_ends_ms=departure.window_ends_ms,
-                        now_ms=self._clock.now_ms(),
-                    )
-                )
-            except sqlite3.Error as error:
-                raise NotSent("The order could not be stored, so it was not sent") from error
-            is_sending = True
-            self._told()
-
-        try:
-            account = await self._store.run(lambda db: journal.account_of(db, row))
-            if await self._has_drifted(account, row):
-                return
-            ack = await self._gateway.place(account, row.order, before_send)
-            await self._store.run(lambda db: journal.accept(db, row.id, ack.exchange_order_id, self._clock.now_ms()))
-        except Exception as error:
-            await self._conclude(row, error, is_sending=is_sending)
-        finally:
-            self._told()
-            self._reconciler.watch(row.id)
-        after = await self._store.run(lambda db: journal.get(db, row.id))
-        log.info(
-            "order %s %s %s -> %s in %.0f ms",
-            after.client_order_id,
-            after.exchange,
-            row.state,
-            after.state,
-            (self._clock.monotonic() - began) * 1000,
+    def _checking(self, account: AccountRow, exchange_id: str) -> str:
+        """Return why an account may not trade yet after a start, or nothing."""
+        if not self._reconciler.is_checking(account.id, exchange_id):
+            return ""
+        title = self._gateway.named(exchange_id).info.title
+        return (
+            f"The bot has just started and is still asking {title} about the orders of {account.label}. "
+            "Confirm works once that has ended."
         )
 
-    async def _has_drifted(self, account: AccountRow, row: OrderRow) -> bool:
-        order = row.order
-        shown = Decimal(row.params.get("best_price") or 0)
-        if not shown:
-            return False
-        ticker = await self._gateway.ticker(row.exchange, order.market)
-        price = (ticker.ask if order.side == "buy" else ticker.bid) or ticker.last
-        if abs(price / shown - 1) <= DRIFT_TOLERANCE:
-            return False
-        step = order.market.price_step
-        reason = f"The price moved from {format_price(shown, step)} to {format_price(price, step)}. Nothing was sent."
-        await self._store.run(lambda db: journal.end(db, row.id, "not_placed", reason, self._clock.now_ms()))
-        intent = Intent.from_json(row.intent)
-        await self.propose(account, intent, chat_id=row.chat_id, message_id=row.message_id, notice=reason)
-        return True
+    def _let_leave(self, db: Connection, order_id: int, departure: Departure) -> None:
+        journal.begin_sending(
+            db,
+            order_id,
+            request_hash=departure.request_hash,
+            window_ends_ms=departure.window_ends_ms,
+            ceiling=self.ceiling,
+            now_ms=self._opened(db),
+        )
 
-    async def _conclude(self, row: OrderRow, error: Exception, *, is_sending: bool) -> None:
-        """Give an order whose placing failed its state: what the failure proves, and not more.
-
-        Without `is_sending` this attempt never reached the wire; it says nothing about an order that did.
-        """
-        if not isinstance(error, BotError):
-            log.error("order #%s: placing failed", row.id, exc_info=error)
-        text = in_words(error)
-
-        def work(db: Connection) -> None:
-            current = journal.get(db, row.id)
-            now_ms = self._clock.now_ms()
-            state: State
-            if current.state == "confirmed":
-                state = "not_placed"  # `sending` was never committed, so not one byte left
-            elif current.state != "sending" or not is_sending:
-                return
-            elif isinstance(error, NotSent):
-                state = "not_placed"
-            elif isinstance(error, Rejected):
-                state = "rejected"
-            else:
-                state = "unknown"
-            journal.end(db, row.id, state, text, now_ms)
-
-        await self._store.run(work)
-
-    async def _cancel(self, row: OrderRow) -> None:
-        try:
-            account = await self._store.run(lambda db: journal.account_of(db, row))
-            await self._gateway.cancel_order(account, row.order, row.exchange_order_id)
-        except (OrderNotFound, OutcomeUnknown):
-            pass  # the exchange's report of the order will tell
-        except Exception as error:
-            if not isinstance(error, BotError):
-                log.error("order #%s: canceling failed", row.id, exc_info=error)
-            reason = f"Not canceled. {in_words(error)}"
-            await self._store.run(lambda db: journal.refuse_cancel(db, row.id, reason, self._clock.now_ms()))
-        finally:
-            self._told()
-            self._reconciler.watch(row.id)
+    async def _offer_anew(self, account: AccountRow, row: OrderRow, reason: str) -> None:
+        await self.propose(
+            account,
+            Intent.from_json(row.intent),
+            chat_id=row.chat_id,
+            message_id=row.message_id,
+            notice=reason,
+            despite=row.despite,
+        )
 
 
-def in_words(error: Exception) -> str:
-    """Return what a person is told of a failure; never the text of an error that was not made for people."""
-    if isinstance(error, ExchangeError):
-        sentences = [part.rstrip(".") + "." for part in (error.message, error.remedy) if part]
-        return " ".join(sentences) or "The exchange refused without giving a reason."
-    if isinstance(error, BotError):
-        return str(error)
-    return "Something went wrong inside the bot; the log has the details."
+def _may_exist(order_id: int) -> str:
+    return f"Order #{order_id} may exist as well: then this one comes on top of it."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from typing import TypeAlias
 
 from bot.contract.errors import UserError
 from bot.contract.models import (
@@ -20,8 +19,17 @@ from bot.contract.models import (
     Ticker,
     TimeInForce,
 )
-from bot.trading.amounts import EXACT, format_amount, format_money, format_percent, format_price, round_down, round_up
-from bot.trading.intent import Amount, Fixed, Intent, Offset, Percent, Price, Reference, Size
+from bot.trading.amounts import (
+    EXACT,
+    format_amount,
+    format_percent,
+    format_price,
+    format_shortfall,
+    round_down,
+    round_up,
+)
+from bot.trading.intent import Amount, Fixed, Intent, Offset, Price, Reference, Size
+from bot.trading.sizing import Case, amount_of, check_minimum, levels_of, rounded, shortened, walk
 
 SLIPPAGE_WARNING = Decimal("0.01")
 FAR_PRICE_WARNING = Decimal("0.05")
@@ -32,8 +40,6 @@ _TYPES: dict[tuple[bool, bool], OrderType] = {
     (True, False): "stop_market",
     (True, True): "stop_limit",
 }
-
-Levels: TypeAlias = tuple[tuple[Decimal, Decimal], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,22 +118,23 @@ def draft(
     """
     with localcontext(EXACT):
         kind = _TYPES[intent.stop is not None, intent.price is not None]
-        case = _Case(intent, kind, market, capabilities, ticker, book, balances, title)
+        case = Case(intent, kind, market, capabilities, ticker, book, balances, title)
         wanted = _check_possible(case)
         price = _price(intent.price, case) if intent.price else None
         stop = _price(intent.stop, case) if intent.stop else None
         _check_stop_side(stop, case)
-        levels = _levels(price or stop, case)
-        asked = _asked(wanted, case)
-        size = _rounded(asked, levels, case)
-        quantity, notional = _walk(levels, size, case)
-        _check_minimum(size, quantity, notional, case)
+        levels = levels_of(price or stop, case)
+        asked = amount_of(wanted, case)
+        size = rounded(asked, levels, case)
+        quantity, notional = walk(levels, size, case)
+        check_minimum(size, quantity, notional, levels, case)
         spends, earns = (market.quote, market.base) if case.buys else (market.base, market.quote)
         amount = notional if case.buys else quantity
         free = case.free(spends)
         if amount > free:
-            have, need = f"{format_amount(free)} {spends}", f"{format_amount(amount)} {spends}"
-            raise UserError(f"You have {have} free on {title}; this order needs {need}.", code="NO_FUNDS")
+            have, need = format_shortfall(free, amount)
+            text = f"You have {have} {spends} free on {title}; this order needs {need} {spends}."
+            raise UserError(text, code="NO_FUNDS")
         rests = kind == "limit" and not _crosses(price, case)
         slippage = abs(notional / quantity / levels[0][0] - 1) if kind == "market" else None
         sized, priced = _size_warnings(asked, size, case), _price_warnings(price, stop, case)
@@ -144,8 +151,8 @@ def draft(
             notional_estimate=notional,
             fee_estimate=notional * (market.maker_fee if rests else market.taker_fee),
             fee_asset=earns,
-            average_price_estimate=_shortened(notional / quantity),
-            slippage=None if slippage is None else _shortened(slippage),
+            average_price_estimate=shortened(notional / quantity),
+            slippage=None if slippage is None else shortened(slippage),
             spends_asset=spends,
             spends_amount=amount,
             free_before=free,
@@ -154,65 +161,7 @@ def draft(
         )
 
 
-def minimum_size(market: Market, price: Decimal) -> Amount:
-    """Return the least amount of quote that keeps the market's minimums after rounding.
-
-    Args:
-        market: The pair.
-        price: As the order will be sent, or the average price of a market order.
-    """
-    with localcontext(EXACT):
-        lot = price * market.quantity_step
-        least = max(market.min_notional, market.min_market_buy_quote, market.min_quantity * price, lot)
-        return Amount(round_up(round_up(least, lot), market.quote_step), market.quote)
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    intent: Intent
-    kind: OrderType
-    market: Market
-    can: Capabilities
-    ticker: Ticker | None
-    book: OrderBook | None
-    balances: Mapping[str, Balance]
-    title: str
-
-    @property
-    def buys(self) -> bool:
-        return self.intent.side == "buy"
-
-    @property
-    def bids(self) -> Levels:
-        return self.book.bids if self.book else _endless(self.ticker.bid if self.ticker else None)
-
-    @property
-    def asks(self) -> Levels:
-        return self.book.asks if self.book else _endless(self.ticker.ask if self.ticker else None)
-
-    @property
-    def offers(self) -> Levels:
-        return self.asks if self.buys else self.bids
-
-    @property
-    def buys_at_market(self) -> bool:
-        return self.buys and self.kind in ("market", "stop_market")
-
-    def last(self) -> Decimal:
-        if self.ticker is None:
-            raise self.no_price("last")
-        return self.ticker.last
-
-    def no_price(self, name: str) -> UserError:
-        text = f"{self.title} shows no {name} price for {self.market.symbol} just now."
-        return UserError(f"{text} Try again, or name a price: @ 60000.", code="NO_PRICE")
-
-    def free(self, asset: str) -> Decimal:
-        balance = self.balances.get(asset)
-        return balance.free if balance else Decimal(0)
-
-
-def _check_possible(case: _Case) -> Size:
+def _check_possible(case: Case) -> Size:
     intent, can, title = case.intent, case.can, case.title
     terms = intent.time_in_force
     if case.market.status != "online":
@@ -230,6 +179,8 @@ def _check_possible(case: _Case) -> Size:
     if intent.price is None and terms != "GTC":
         text = f"{terms.lower()} needs a limit price: give one with @ or leave {terms.lower()} out."
         raise UserError(text, code="TIME_IN_FORCE")
+    if intent.stop is not None and terms != "GTC":
+        raise UserError(f"A stop order is always GTC: leave {terms.lower()} out.", code="TIME_IN_FORCE")
     if intent.price is not None and terms not in can.times_in_force:
         raise UserError(
             f"{title} takes no {terms} orders; what works: {_listed(can.times_in_force)}.", code="UNSUPPORTED"
@@ -239,7 +190,7 @@ def _check_possible(case: _Case) -> Size:
     return intent.size
 
 
-def _price(price: Price, case: _Case) -> Decimal:
+def _price(price: Price, case: Case) -> Decimal:
     market = case.market
     if isinstance(price, Fixed):
         raw = price.value
@@ -257,14 +208,14 @@ def _price(price: Price, case: _Case) -> Decimal:
     return rounded
 
 
-def _best(price: Reference, case: _Case) -> Decimal:
+def _best(price: Reference, case: Case) -> Decimal:
     sides = {"bid": [case.bids], "ask": [case.asks], "mid": [case.bids, case.asks]}[price.at]
     if not all(sides):
         raise case.no_price(price.at)
     return sum((levels[0][0] for levels in sides), Decimal(0)) / len(sides)
 
 
-def _check_stop_side(stop: Decimal | None, case: _Case) -> None:
+def _check_stop_side(stop: Decimal | None, case: Case) -> None:
     if stop is None:
         return
     last = case.last()
@@ -274,96 +225,14 @@ def _check_stop_side(stop: Decimal | None, case: _Case) -> None:
         raise UserError(f"{text} yours is {format_price(stop, step)}.", code="STOP_SIDE")
 
 
-def _levels(price: Decimal | None, case: _Case) -> Levels:
-    """Return what the order is expected to trade against: its own price, or else the book."""
-    if price is not None:
-        return _endless(price)
-    if case.book is None:
-        case.last()
-    return case.offers
-
-
-def _asked(size: Size, case: _Case) -> Base | Quote:
-    market = case.market
-    if isinstance(size, Amount):
-        if size.value <= 0:
-            raise UserError(f"The amount must be above zero, not {format_amount(size.value)}.", code="SIZE")
-        if size.asset in (None, market.base):
-            return Base(size.value)
-        # `$` for a market quoted in BTC or TWD would be another sum of money altogether.
-        if size.asset == market.quote or (size.asset == "$" and "USD" in market.quote):
-            return Quote(size.value)
-        text = f"An order for {market.symbol} is sized in {market.base} or {market.quote}, not in {size.asset}."
-        raise UserError(f"{text} Write for example 25{market.quote.lower()}.", code="ASSET")
-    percent = size.value if isinstance(size, Percent) else Decimal(100)
-    if not 0 < percent <= 100:
-        shown = format_amount(percent)
-        raise UserError(f"The share must be above 0% and at most 100%, not {shown}%.", code="SIZE")
-    asset = market.quote if case.buys else market.base
-    share = case.free(asset) * percent / 100
-    if share <= 0:
-        raise UserError(f"You have no {asset} free on {case.title}.", code="NO_FUNDS")
-    return Quote(share) if case.buys else Base(share)
-
-
-def _rounded(asked: Base | Quote, levels: Levels, case: _Case) -> Base | Quote:
-    market = case.market
-    units = case.can.market_buy_in if case.buys_at_market else {"base"}
-    if isinstance(asked, Quote):
-        if "quote" in units:
-            return Quote(round_down(asked.amount, market.quote_step))
-        return Base(round_down(_walk(levels, asked, case)[0], market.quantity_step))
-    base = Base(round_down(asked.amount, market.quantity_step))
-    return base if "base" in units else Quote(round_down(_walk(levels, base, case)[1], market.quote_step))
-
-
-def _walk(levels: Levels, size: Base | Quote, case: _Case) -> tuple[Decimal, Decimal]:
-    """Return the quantity and the notional of trading `size` against `levels`."""
-    quantity = notional = Decimal(0)
-    for price, available in levels:
-        left = size.amount - quantity if isinstance(size, Base) else (size.amount - notional) / price
-        if left <= available:
-            return quantity + left, notional + left * price if isinstance(size, Base) else size.amount
-        quantity += available
-        notional += available * price
-    text = f"The order book of {case.market.symbol} on {case.title} is too thin for this: it shows only"
-    have = f"{format_amount(quantity)} {case.market.base}"
-    raise UserError(f"{text} {have}. Use a smaller amount or a limit price (@).", code="THIN_BOOK")
-
-
-def _check_minimum(size: Base | Quote, quantity: Decimal, notional: Decimal, case: _Case) -> None:
-    market, title = case.market, case.title
-    least, most = max(market.min_quantity, market.quantity_step), market.max_quantity
-    too_few = UserError(
-        f"{title} needs at least {format_amount(least)} {market.base} for {market.symbol}; yours, rounded down, is "
-        f"{format_amount(round_down(quantity, market.quantity_step))}.",
-        code="MIN_QUANTITY",
-    )
-    if isinstance(size, Base) and quantity < least:
-        raise too_few
-    if most is not None and quantity > most:
-        text = f"{title} takes at most {format_amount(most)} {market.base} for {market.symbol};"
-        raise UserError(f"{text} yours is {format_amount(_shortened(quantity))}.", code="MAX_QUANTITY")
-    least = market.min_notional
-    if case.buys_at_market:
-        least = market.min_market_buy_quote or least
-    if isinstance(size, Quote):
-        least = max(least, market.quote_step)
-    if notional < least:
-        text = f"{title} needs at least {format_amount(least)} {market.quote} for {market.symbol};"
-        raise UserError(f"{text} yours is {format_money(notional)}.", code="MIN_NOTIONAL")
-    if quantity < market.min_quantity:
-        raise too_few
-
-
-def _crosses(price: Decimal | None, case: _Case) -> bool:
+def _crosses(price: Decimal | None, case: Case) -> bool:
     if price is None or not case.offers:
         return False
     best = case.offers[0][0]
     return price >= best if case.buys else price <= best
 
 
-def _size_warnings(asked: Base | Quote, size: Base | Quote, case: _Case) -> Iterable[str]:
+def _size_warnings(asked: Base | Quote, size: Base | Quote, case: Case) -> Iterable[str]:
     market = case.market
     if isinstance(asked, Base) and isinstance(size, Quote):
         text = f"{case.title} takes this order in {market.quote}:"
@@ -374,7 +243,7 @@ def _size_warnings(asked: Base | Quote, size: Base | Quote, case: _Case) -> Iter
         yield f"Rounded down to {format_amount(size.amount)} {asset} (step {format_amount(step)})."
 
 
-def _price_warnings(price: Decimal | None, stop: Decimal | None, case: _Case) -> Iterable[str]:
+def _price_warnings(price: Decimal | None, stop: Decimal | None, case: Case) -> Iterable[str]:
     step = case.market.price_step
     for name, typed, sent in (("Price", case.intent.price, price), ("Stop", case.intent.stop, stop)):
         if isinstance(typed, Fixed) and sent is not None and sent != typed.value:
@@ -382,7 +251,7 @@ def _price_warnings(price: Decimal | None, stop: Decimal | None, case: _Case) ->
             yield f"{name} rounded {direction} to {format_price(sent, step)} (step {format_amount(step)})."
 
 
-def _market_warnings(price: Decimal | None, slippage: Decimal | None, case: _Case) -> Iterable[str]:
+def _market_warnings(price: Decimal | None, slippage: Decimal | None, case: Case) -> Iterable[str]:
     if slippage is not None and slippage > SLIPPAGE_WARNING:
         yield f"The book is thin: on average {format_percent(slippage)} worse than the best price."
     if case.kind != "limit" or price is None or not _crosses(price, case):
@@ -394,14 +263,6 @@ def _market_warnings(price: Decimal | None, slippage: Decimal | None, case: _Cas
     if distance > FAR_PRICE_WARNING:
         where = "above the best ask" if case.buys else "below the best bid"
         yield f"Your price is {format_percent(distance)} {where}, {format_price(best, case.market.price_step)}."
-
-
-def _endless(price: Decimal | None) -> Levels:
-    return ((price, Decimal("Infinity")),) if price else ()
-
-
-def _shortened(value: Decimal) -> Decimal:
-    return value.quantize(Decimal("1e-18")).normalize()
 
 
 def _spoken(kind: str) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from bot.redact import redactor
 from bot.store.database import Connection
 from bot.trading.orders import as_json
 
@@ -21,7 +22,7 @@ def record(
 ) -> None:
     """Append an event to the one chain: each carries the hash of itself and the one before."""
     last = db.execute("SELECT hash FROM events ORDER BY id DESC LIMIT 1").fetchone()
-    text = as_json(detail)
+    text = as_json(redactor.cleaned(detail))  # an exchange's own words may repeat what it was sent
     digest = _link(last["hash"] if last else b"", now_ms, user_id, order_id, kind, text)
     db.execute(
         "INSERT INTO events(at_ms, user_id, order_id, kind, detail, hash) VALUES (?, ?, ?, ?, ?, ?)",

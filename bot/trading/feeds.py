@@ -193,12 +193,16 @@ class Prices:
         gateway: The way to the exchanges.
         clock: Ours.
         random: Returns a number from 0 to 1, for the pauses before reconnecting.
+
+    Attributes:
+        listeners: Each is called with the exchange's id and every price as it becomes known. They must not wait.
     """
 
     def __init__(self, gateway: Gateway, clock: Clock, *, random: Callable[[], float] = randomness.random) -> None:
         self._gateway = gateway
         self._clock = clock
         self._random = random
+        self.listeners: list[Callable[[str, PriceSeen], None]] = []
         self._boards: dict[str, _Board] = {}
 
     def latest(self, exchange_id: str, market: Market) -> PriceSeen | None:
@@ -223,6 +227,20 @@ class Prices:
             await self._subscribe(exchange_id, board)
         found = self.latest(exchange_id, market)
         return found or await self._ask(exchange_id, board, market)
+
+    async def keep(self, exchange_id: str, markets: Sequence[Market]) -> None:
+        """Keep the prices of many markets coming for some minutes from now, over one socket that all of them share.
+
+        Raises:
+            UserError: The exchange is not in use here.
+        """
+        self._gateway.named(exchange_id)
+        board = self._boards.setdefault(exchange_id, _Board())
+        until = self._clock.monotonic() + _LINGER_SECONDS
+        is_new = any(market.exchange_symbol not in board.markets for market in markets)
+        board.markets |= {market.exchange_symbol: (market, until) for market in markets}
+        if is_new:
+            await self._subscribe(exchange_id, board)
 
     def step(self) -> None:
         """Forget what nobody follows any more, and ask for what the streams do not tell."""
@@ -261,8 +279,13 @@ class Prices:
         price = PriceSeen(
             exchange_symbol=market.exchange_symbol, last=ticker.last, bid=ticker.bid, ask=ticker.ask, at_ms=ticker.at_ms
         )
-        board.seen[market.exchange_symbol] = (price, self._clock.monotonic())
+        self._seen(exchange_id, board, price)
         return price
+
+    def _seen(self, exchange_id: str, board: _Board, price: PriceSeen) -> None:
+        board.seen[price.exchange_symbol] = (price, self._clock.monotonic())
+        for listener in self.listeners:
+            listener(exchange_id, price)
 
     async def _subscribe(self, exchange_id: str, board: _Board) -> None:
         """Open the board's socket anew, with all its markets."""
@@ -277,8 +300,7 @@ class Prices:
             if isinstance(news, PriceSeen) and news.exchange_symbol in board.markets:
                 known, _ = board.seen.get(news.exchange_symbol, (news, 0.0))
                 told = {name: getattr(news, name) for name in ("last", "bid", "ask") if getattr(news, name) is not None}
-                price = replace(known, at_ms=news.at_ms, **told)
-                board.seen[news.exchange_symbol] = (price, self._clock.monotonic())
+                self._seen(exchange_id, board, replace(known, at_ms=news.at_ms, **told))
 
         async def on_change(_: bool) -> None:
             """What a gap hides grows old and is asked for."""

@@ -12,12 +12,14 @@ from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.accounts.vault import Vault
 from bot.clock import Clock
-from bot.contract.errors import BotError, ExchangeError, NotSent, UserError, WrongAccountMode
+from bot.contract.errors import BotError, ExchangeError, NotSent, OutcomeUnknown, UserError, WrongAccountMode
 from bot.contract.models import (
     Account,
     Balance,
+    Candle,
     ExchangeInfo,
     Fill,
+    Interval,
     KeyPermissions,
     Market,
     Order,
@@ -28,6 +30,7 @@ from bot.contract.models import (
 )
 from bot.contract.streams import Stream
 from bot.contract.wire import Credentials, Flow
+from bot.exchanges.limits import Priority
 from bot.exchanges.registry import Registered
 from bot.exchanges.streams import Sockets
 from bot.exchanges.transport import BeforeSend, OpenCredentials, Transport
@@ -108,7 +111,7 @@ class Gateway:
             return known[1]
         exchange = self.named(exchange_id)
         try:
-            symbols = Symbols(await exchange.transport.run(exchange.registered.hook.markets()))
+            symbols = Symbols(await exchange.transport.run(exchange.transport.flow("markets")))
         except ExchangeError:
             if known is None:
                 raise
@@ -120,13 +123,22 @@ class Gateway:
     async def ticker(self, exchange_id: str, market: Market) -> Ticker:
         """Return the price of a market."""
         exchange = self.named(exchange_id)
-        result: Ticker = await exchange.transport.run(exchange.registered.hook.ticker(market=market))
+        result: Ticker = await exchange.transport.run(exchange.transport.flow("ticker", market=market))
         return result
 
     async def order_book(self, exchange_id: str, market: Market) -> OrderBook | None:
         """Return the order book, or `None` where the exchange shows none."""
         exchange = self.named(exchange_id)
-        flow = exchange.registered.hook.order_book(market=market)
+        flow = exchange.transport.flow("order_book", market=market)
+        return None if flow is None else await exchange.transport.run(flow)
+
+    async def candles(
+        self, exchange_id: str, market: Market, interval: Interval, start_ms: int, end_ms: int
+    ) -> list[Candle] | None:
+        """Return how a price went, or `None` where the exchange does not tell. On paper it is the real one's."""
+        real = exchange_id.removesuffix(":paper")
+        exchange = self.named(real if real in self.exchanges else exchange_id)
+        flow = exchange.transport.flow("candles", market=market, interval=interval, start_ms=start_ms, end_ms=end_ms)
         return None if flow is None else await exchange.transport.run(flow)
 
     async def balances(self, account: AccountRow) -> dict[str, Balance]:
@@ -156,11 +168,16 @@ class Gateway:
             OutcomeUnknown: It may exist.
         """
         try:
-            ack: OrderAck = await self._private(account, "place_order", before_send=before_send, order=order)
+            ack: object = await self._private(account, "place_order", before_send=before_send, order=order)
         except WrongAccountMode:
             with contextlib.suppress(BotError):  # the refusal is the answer, whether or not the detection works
                 await self.detect(account)
             raise
+        if not isinstance(ack, OrderAck) or ack.client_order_id != order.client_order_id or not ack.exchange_order_id:
+            title = self.exchange(account).info.title
+            raise OutcomeUnknown(
+                f"the {title} plugin acknowledged another order than the one it was given", code="PLUGIN"
+            )
         return ack
 
     async def find_order(self, account: AccountRow, order: Order) -> OrderReport | None:
@@ -169,12 +186,19 @@ class Gateway:
         Raises:
             NotSent: The exchange has no way to look.
         """
-        return await self._private(account, "find_order", urgent=True, required=True, order=order)  # type: ignore[no-any-return]
+        return await self._private(account, "find_order", priority="urgent", required=True, order=order)  # type: ignore[no-any-return]
 
-    async def order_status(self, account: AccountRow, order: Order, exchange_order_id: str) -> OrderReport:
-        """Return what the exchange says of an order now. Asked often: it must not spend what is kept for cancels."""
+    async def order_status(
+        self, account: AccountRow, order: Order, exchange_order_id: str, *, priority: Priority = "routine"
+    ) -> OrderReport:
+        """Return what the exchange says of an order now. Asked often: it leaves half of each limit to people."""
         report: OrderReport = await self._private(
-            account, "order_status", required=True, order=order, exchange_order_id=exchange_order_id
+            account,
+            "order_status",
+            priority=priority,
+            required=True,
+            order=order,
+            exchange_order_id=exchange_order_id,
         )
         return report
 
@@ -190,13 +214,18 @@ class Gateway:
     async def cancel_order(self, account: AccountRow, order: Order, exchange_order_id: str) -> None:
         """Ask for an order to be canceled."""
         await self._private(
-            account, "cancel_order", urgent=True, required=True, order=order, exchange_order_id=exchange_order_id
+            account,
+            "cancel_order",
+            priority="urgent",
+            required=True,
+            order=order,
+            exchange_order_id=exchange_order_id,
         )
 
     async def public_stream(self, exchange_id: str, markets: Sequence[Market]) -> Sequence[Stream]:
         """Return the sockets that tell the prices of `markets`; empty where the exchange has none."""
         exchange = self.named(exchange_id)
-        flow = exchange.registered.hook.public_stream(markets=markets)
+        flow = exchange.transport.flow("public_stream", markets=markets)
         return [] if flow is None else await exchange.transport.run(flow)
 
     async def private_stream(self, account: AccountRow) -> Sequence[Stream]:
@@ -222,7 +251,7 @@ class Gateway:
         hook: str,
         *,
         before_send: BeforeSend | None = None,
-        urgent: bool = False,
+        priority: Priority = "usual",
         required: bool = False,
         detecting: bool = False,
         **arguments: Any,
@@ -232,7 +261,7 @@ class Gateway:
             account = await self.detect(account)
 
         def flow(seen: Account) -> Flow[Any] | None:
-            result: Flow[Any] | None = getattr(exchange.registered.hook, hook)(account=seen, **arguments)
+            result: Flow[Any] | None = exchange.transport.flow(hook, account=seen, **arguments)
             return result
 
         async def run(row: AccountRow) -> Any:
@@ -246,7 +275,7 @@ class Gateway:
                 account_id=account.id,
                 credentials=self.credentials(account.id),
                 before_send=before_send,
-                urgent=urgent,
+                priority=priority,
             )
 
         try:

@@ -6,30 +6,55 @@ the message that will tell it are committed together or not at all.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import secrets
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bot.accounts import people
-from bot.accounts.people import AccountRow
 from bot.contract.errors import BotError, UserError
 from bot.contract.models import ClientId, Market, OrderReport, Side
+from bot.redact import redactor
 from bot.store.database import Connection
-from bot.trading import events
+from bot.trading import allowance, client_ids, events, groups, halt, limits, notices, queries
+from bot.trading.allowance import UNKNOWN, Facts
 from bot.trading.draft import Draft
-from bot.trading.law import DOUBTFUL, LAW, LIVE, State
+from bot.trading.law import DOUBTFUL, LAW, State
+from bot.trading.limits import NONE, Limits
 from bot.trading.orders import OrderRow, as_json, as_text, frozen, params_hash, row_of
 
 PROPOSAL_SECONDS = 60
 SEND_SECONDS = 15
-_SENDING_SECONDS = 60
+APPROVAL_SECONDS = 300
+TOO_LATE = "It took too long to get the order out, and the price may have moved."
+_TOLD_MISSES = 10
 
 
 class IllegalTransition(BotError):
     """An order was asked to go where the law does not lead; nothing was changed."""
+
+
+class InDoubt(UserError):
+    """The same account, pair and side has orders that may exist. The person may order all the same, naming them.
+
+    Args:
+        rows: The orders in doubt.
+    """
+
+    def __init__(self, rows: Collection[OrderRow]) -> None:
+        self.order_ids = tuple(row.id for row in rows)
+        named = " and ".join(f"#{row.id} ({row.side} {row.symbol})" for row in rows)
+        verb, what = ("are", "they") if len(rows) > 1 else ("is", "it")
+        super().__init__(
+            f"Order {named} {verb} still in doubt: {what} may exist. Wait until that is settled, so that nothing is "
+            "bought or sold twice.",
+            code="IN_DOUBT",
+        )
+
+
+class ApprovalNeeded(UserError):
+    """The order waits for the press of a second person. Nothing was changed yet."""
+
+    def __init__(self) -> None:
+        super().__init__("An order of this worth needs the approval of a second person.", code="APPROVAL")
 
 
 def install_law(db: Connection) -> None:
@@ -50,6 +75,9 @@ def propose(
     chat_id: int,
     message_id: int | None,
     asked_in: int | None = None,
+    despite: Collection[int] = (),
+    facts: Facts = UNKNOWN,
+    ceiling: Limits = NONE,
     now_ms: int,
 ) -> OrderRow:
     """Store a frozen order that waits for its owner's Confirm, and the card that shows it.
@@ -57,14 +85,26 @@ def propose(
     Args:
         message_id: The card to take over from an earlier proposal, or `None` for a new message.
         asked_in: The message that asked for it. It is answered by this commit, and not run again after a crash.
+        despite: Orders in doubt of which the owner said that this one is wanted all the same.
+        facts: What limits look at; frozen with the order.
+        ceiling: The limits of the configuration.
 
     Raises:
-        UserError: The same account, pair and side has an order in doubt, or the card's order is under way.
+        InDoubt: The same account, pair and side has another order in doubt.
+        UserError: The card's order is under way; trading is halted, or a limit forbids the order.
     """
-    _refuse_while_in_doubt(db, account_id, market.symbol, draft.side)
+    halt.refuse(db, user_id, now_ms)
+    own = limits.read(db, user_id, ceiling, now_ms)
+    asked = allowance.Order(user_id, exchange, market.symbol, draft.side, facts, draft.price is not None)
+    allowance.check(db, own, asked, now_ms)
+    draft = replace(draft, warnings=(*draft.warnings, *allowance.warnings(db, asked, draft, now_ms)))
+    _refuse_while_in_doubt(db, account_id, market.symbol, draft.side, despite)
     if message_id is not None:
         _give_up_card(db, chat_id, message_id, now_ms)
     params = frozen(draft, market)
+    params["limits"] = {**facts.to_params(), "asks_code": allowance.needs_code(own, facts)}
+    if despite:
+        params["despite"] = sorted(despite)
     cursor = db.execute(
         "INSERT INTO orders(account_id, user_id, exchange, symbol, side, state, params, params_hash, intent, chat_id,"
         " message_id, expires_ms, created_ms, updated_ms) VALUES (?, ?, ?, ?, ?, 'proposed', ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -89,67 +129,151 @@ def propose(
     tell(db, order_id, now_ms)
     if asked_in is not None:
         db.execute("UPDATE inbox SET payload=NULL WHERE chat_id=? AND message_id=?", (chat_id, asked_in))
-    return get(db, order_id)
+    return queries.get(db, order_id)
 
 
-def confirm(db: Connection, order_id: int, *, user_id: int, rule: ClientId, now_ms: int) -> OrderRow | None:
+def confirm(
+    db: Connection,
+    order_id: int,
+    *,
+    user_id: int,
+    rule: ClientId,
+    ceiling: Limits = NONE,
+    has_code: bool = False,
+    approver: int | None = None,
+    now_ms: int,
+) -> OrderRow | None:
     """Confirm a proposal and mint its client order id. Only the first of any number of calls does it.
+
+    Args:
+        db: The running transaction.
+        order_id: Which.
+        user_id: Whose it must be.
+        rule: How the exchange wants client order ids.
+        ceiling: The limits of the configuration.
+        has_code: Whether its owner gave a code of the second factor for it.
+        approver: The second person, where one approved it.
+        now_ms: The wall clock.
 
     Returns:
         The confirmed order, or `None` when it is no longer a live proposal of this user.
 
     Raises:
-        UserError: The same account, pair and side has an order in doubt.
+        InDoubt: The same account, pair and side has an order in doubt.
+        UserError: One that was in doubt is settled, and its card does not tell yet: whoever presses cannot know.
+        ApprovalNeeded: A second person must approve it.
+        UserError: Trading is halted, a limit forbids the order, or `NEEDS_CODE`.
     """
-    row = get(db, order_id)
+    row = queries.get(db, order_id)
     if row.state != "proposed" or row.user_id != user_id or row.expires_ms <= now_ms:
         return None
     if params_hash(row.account_id, row.params) != row.params_hash:
         raise BotError(f"Order #{order_id} was changed since it was shown. It will not be sent.")
-    _refuse_while_in_doubt(db, row.account_id, row.symbol, row.side)
-    return _move(
+    _refuse_while_in_doubt(db, row.account_id, row.symbol, row.side, row.despite)
+    if settled := queries.settled_untold(db, row):
+        raise UserError(
+            f"Order #{settled.id} ({settled.side} {settled.symbol}) was in doubt and is now "
+            f"{settled.state.replace('_', ' ')}; its card is about to say so. Nothing was sent. If you still want "
+            "this one as well, press Confirm again once you have read it.",
+            code="NEWS",
+        )
+    own, facts = _check_allowed(db, row, ceiling, now_ms), allowance.facts_of(row)
+    if allowance.needs_code(own, facts) and not has_code:
+        raise UserError("This order is above your line for codes. Ask for a new preview.", code="NEEDS_CODE")
+    if allowance.needs_approval(own, facts) and approver in (None, row.user_id):
+        raise ApprovalNeeded
+    return move(
         db,
         row,
         "confirmed",
         now_ms,
-        client_order_id=mint_client_order_id(db, row, rule),
+        reason="",
+        client_order_id=client_ids.mint(db, row, rule),
         expires_ms=now_ms + SEND_SECONDS * 1000,
     )
 
 
-def begin_sending(db: Connection, order_id: int, *, request_hash: str, window_ends_ms: int | None, now_ms: int) -> None:
+def await_approval(db: Connection, order_id: int, reason: str, now_ms: int) -> OrderRow:
+    """Let a proposal wait for a second person, for five minutes from now."""
+    db.execute(
+        "UPDATE orders SET reason=?, expires_ms=?, updated_ms=? WHERE id=? AND state='proposed'",
+        (reason, now_ms + APPROVAL_SECONDS * 1000, now_ms, order_id),
+    )
+    tell(db, order_id, now_ms)
+    return queries.get(db, order_id)
+
+
+def begin_sending(
+    db: Connection,
+    order_id: int,
+    *,
+    request_hash: str,
+    window_ends_ms: int | None,
+    ceiling: Limits = NONE,
+    now_ms: int,
+) -> None:
     """Commit that the request is about to leave. The first byte may go only after this.
 
     Raises:
         UserError: The order was not sent in time after its confirmation, is no longer `confirmed`, or the same
-            account, pair and side has an order in doubt since.
+            account, pair and side has an order in doubt since; or trading was halted or a limit reached since.
     """
-    row = get(db, order_id)
+    row = queries.get(db, order_id)
     if row.state != "confirmed" or row.expires_ms <= now_ms:
-        raise UserError("It took too long to get the order out, and the price may have moved.", code="TOO_LATE")
-    _refuse_while_in_doubt(db, row.account_id, row.symbol, row.side)
-    _move(db, row, "sending", now_ms, request_hash=request_hash, window_ends_ms=window_ends_ms, sent_ms=now_ms)
+        raise UserError(TOO_LATE, code="TOO_LATE")
+    _refuse_while_in_doubt(db, row.account_id, row.symbol, row.side, row.despite)
+    _check_allowed(db, row, ceiling, now_ms)
+    move(db, row, "sending", now_ms, request_hash=request_hash, window_ends_ms=window_ends_ms, sent_ms=now_ms)
 
 
 def accept(db: Connection, order_id: int, exchange_order_id: str, now_ms: int) -> OrderRow:
     """Note the exchange's acknowledgement."""
-    row = get(db, order_id)
+    row = queries.get(db, order_id)
     late = int(row.late or row.state == "not_placed")
-    return _move(db, row, "open", now_ms, exchange_order_id=exchange_order_id, late=late)
+    return move(db, row, "open", now_ms, exchange_order_id=exchange_order_id, late=late)
 
 
-def end(db: Connection, order_id: int, state: State, reason: str, now_ms: int) -> OrderRow:
-    """Move an order to `state` for `reason`."""
-    return _move(db, get(db, order_id), state, now_ms, reason=reason)
+def end(
+    db: Connection,
+    order_id: int,
+    state: State,
+    reason: str,
+    now_ms: int,
+    *,
+    refusal: str = "",
+    answer: Mapping[str, str] | None = None,
+) -> OrderRow:
+    """Move an order to `state` for `reason`.
+
+    Args:
+        db: The running transaction.
+        order_id: Which.
+        state: Where to.
+        reason: Why, in words.
+        now_ms: The time.
+        refusal: Names the kind of error that the exchange refused it with.
+        answer: What the exchange said, for the log of events; see `bot.trading.support`.
+    """
+    return move(db, queries.get(db, order_id), state, now_ms, answer, reason=reason, refusal=refusal)
+
+
+def never_left(db: Connection, order_id: int, reason: str, now_ms: int) -> OrderRow:
+    """End an order of which no byte left. It cannot turn up late, and is not looked for."""
+    return move(db, queries.get(db, order_id), "not_placed", now_ms, reason=reason, sent_ms=None)
 
 
 def apply_report(db: Connection, order_id: int, report: OrderReport, now_ms: int) -> OrderRow:
-    """Take over what the exchange says of an order. Never lets a filled quantity shrink, never reopens an end."""
-    row = get(db, order_id)
-    if row.is_done and (row.state != "not_placed" or report.state == "rejected"):
-        return row
+    """Take over what the exchange says of an order. Never lets a filled quantity shrink, never reopens an end.
+
+    Of an order that has ended, only a fill that was told late, and a fee, are news.
+    """
+    row = queries.get(db, order_id)
     if report.filled < row.filled:
         return row  # an answer from a stale replica
+    if row.state in ("filled", "canceled"):
+        return _complete(db, row, report, now_ms)
+    if row.is_done and (row.state != "not_placed" or report.state == "rejected"):
+        return row
     state: State = report.state
     if row.state == "partially_filled" and state in ("open", "rejected"):
         state = "partially_filled"
@@ -169,16 +293,30 @@ def apply_report(db: Connection, order_id: int, report: OrderReport, now_ms: int
         and row.filled == report.filled
         and row.exchange_order_id == report.exchange_order_id
         and (report.fee is None or report.fee == row.fee)
+        and row.misses == 0
     )
-    return row if unchanged else _move(db, row, state, now_ms, **columns)
+    return row if unchanged else move(db, row, state, now_ms, **columns)
+
+
+def _complete(db: Connection, row: OrderRow, report: OrderReport, now_ms: int) -> OrderRow:
+    has_fee = report.fee is not None and report.fee != row.fee
+    if report.filled == row.filled and not has_fee:
+        return row
+    columns: dict[str, Any] = {"filled": as_text(report.filled)}
+    if report.average_price is not None:
+        columns["average_price"] = as_text(report.average_price)
+    if has_fee:
+        columns |= {"fee": as_text(report.fee), "fee_asset": report.fee_asset}
+    return move(db, row, row.state, now_ms, **columns)
 
 
 def count_miss(db: Connection, order_id: int, now_ms: int) -> OrderRow:
     """Note that the exchange, asked cleanly, did not show the order."""
-    row = get(db, order_id)
+    row = queries.get(db, order_id)
     db.execute("UPDATE orders SET misses=misses+1, last_miss_ms=? WHERE id=?", (now_ms, order_id))
-    events.record(db, kind="not found", detail={"misses": row.misses + 1}, now_ms=now_ms, order_id=order_id)
-    return get(db, order_id)
+    if row.misses < _TOLD_MISSES:
+        events.record(db, kind="not found", detail={"misses": row.misses + 1}, now_ms=now_ms, order_id=order_id)
+    return queries.get(db, order_id)
 
 
 def request_cancel(db: Connection, order_id: int, now_ms: int) -> OrderRow:
@@ -186,137 +324,39 @@ def request_cancel(db: Connection, order_id: int, now_ms: int) -> OrderRow:
     db.execute("UPDATE orders SET cancel_requested_ms=? WHERE id=?", (now_ms, order_id))
     events.record(db, kind="cancel requested", detail={}, now_ms=now_ms, order_id=order_id)
     tell(db, order_id, now_ms)
-    return get(db, order_id)
+    return queries.get(db, order_id)
 
 
 def refuse_cancel(db: Connection, order_id: int, reason: str, now_ms: int) -> OrderRow:
     """Note that the cancel failed; the order goes on, unless it ended meanwhile."""
-    if get(db, order_id).is_done:
-        return get(db, order_id)
+    if queries.get(db, order_id).is_done:
+        return queries.get(db, order_id)
+    reason = redactor.redact(reason)
     db.execute("UPDATE orders SET cancel_requested_ms=NULL, reason=? WHERE id=?", (reason, order_id))
     events.record(db, kind="cancel refused", detail={"reason": reason}, now_ms=now_ms, order_id=order_id)
     tell(db, order_id, now_ms)
-    return get(db, order_id)
-
-
-def expire_old(db: Connection, now_ms: int) -> list[OrderRow]:
-    """End the proposals nobody confirmed in time and the confirmed orders that never left.
-
-    An order whose outcome could not be stored, the disk being full, is put in doubt here, as a restart would.
-    """
-    rows = in_states(db, ("proposed", "confirmed", "sending"))
-    ends: dict[State, tuple[State, str]] = {
-        "proposed": ("expired", "Nobody pressed Confirm in time."),
-        "confirmed": ("expired", "It did not get out in time after it was confirmed. Nothing was sent."),
-        "sending": ("unknown", "What became of the request was not stored."),
-    }
-    lost_ms = now_ms - _SENDING_SECONDS * 1000
-    due = [
-        row for row in rows if ((row.sent_ms or 0) <= lost_ms if row.state == "sending" else row.expires_ms <= now_ms)
-    ]
-    return [_move(db, row, ends[row.state][0], now_ms, reason=ends[row.state][1]) for row in due]
-
-
-def recover(db: Connection, now_ms: int) -> None:
-    """Set right what a crash left behind: what was being sent is in doubt, what was not yet sent never will be."""
-    for found in db.execute("SELECT * FROM orders WHERE state='sending'").fetchall():
-        _move(db, row_of(found), "unknown", now_ms, reason="The bot stopped while the order was being sent.")
-    for found in db.execute("SELECT * FROM orders WHERE state='confirmed'").fetchall():
-        _move(db, row_of(found), "not_placed", now_ms, reason="The bot stopped before the order was sent.")
-
-
-def get(db: Connection, order_id: int) -> OrderRow:
-    """Return one order.
-
-    Raises:
-        UserError: There is none with this number.
-    """
-    found = db.execute("SELECT * FROM orders WHERE id=?", (order_id,)).fetchone()
-    if found is None:
-        raise _no_order(order_id)
-    return row_of(found)
-
-
-def get_own(db: Connection, order_id: int, user_id: int) -> OrderRow:
-    """Return one of `user_id`'s orders; another's is as if it did not exist.
-
-    Raises:
-        UserError: There is none with this number.
-    """
-    found = db.execute("SELECT * FROM orders WHERE id=? AND user_id=?", (order_id, user_id)).fetchone()
-    if found is None:
-        raise _no_order(order_id)
-    return row_of(found)
-
-
-def is_anothers(db: Connection, row: OrderRow, exchange_order_id: str) -> bool:
-    """Say whether another order of the same account already has this id at the exchange."""
-    query = "SELECT 1 FROM orders WHERE account_id=? AND exchange=? AND exchange_order_id=? AND id<>?"
-    found = db.execute(query, (row.account_id, row.exchange, exchange_order_id, row.id)).fetchone()
-    return found is not None
-
-
-def account_of(db: Connection, row: OrderRow) -> AccountRow:
-    """Return the account of an order: real or on paper as the order was drafted, whatever was switched since."""
-    return replace(people.known_account(db, row.account_id), paper=row.exchange.endswith(":paper"))
-
-
-def in_states(db: Connection, states: tuple[State, ...], account_id: int | None = None) -> list[OrderRow]:
-    """Return all orders in `states`, oldest first."""
-    marks = ",".join("?" * len(states))
-    query = f"SELECT * FROM orders WHERE state IN ({marks})"  # noqa: S608  # only question marks
-    rows = db.execute(query + " ORDER BY id", states).fetchall()
-    return [row_of(row) for row in rows if account_id in (None, row["account_id"])]
-
-
-def watched(db: Connection, now_ms: int) -> list[OrderRow]:
-    """Return the orders the bot must look after: live, in doubt, or sent in the last day and held to be absent."""
-    late = "SELECT * FROM orders WHERE state='not_placed' AND sent_ms>? AND misses>0"
-    recent = db.execute(late, (now_ms - 86_400_000,)).fetchall()
-    return in_states(db, (*LIVE, *DOUBTFUL)) + [row_of(row) for row in recent]
-
-
-def recent(db: Connection, user_id: int, most: int) -> list[OrderRow]:
-    """Return a user's newest orders that were at least confirmed, newest first."""
-    query = "SELECT * FROM orders WHERE user_id=? AND client_order_id IS NOT NULL ORDER BY id DESC LIMIT ?"
-    return [row_of(row) for row in db.execute(query, (user_id, most)).fetchall()]
+    return queries.get(db, order_id)
 
 
 def tell(db: Connection, order_id: int, now_ms: int) -> None:
     """Note that the order's card must be drawn again."""
-    db.execute(
-        "INSERT INTO outbox(chat_id, order_id, created_ms) SELECT chat_id, id, ? FROM orders WHERE id=?",
-        (now_ms, order_id),
-    )
+    chat_id = db.execute("SELECT chat_id FROM orders WHERE id=?", (order_id,)).fetchone()["chat_id"]
+    key = f"order:{order_id}"
+    notices.tell(db, chat_id=chat_id, kind="order", order_id=order_id, merge_key=key, now_ms=now_ms)
 
 
-def mint_client_order_id(db: Connection, row: OrderRow, rule: ClientId) -> str:
-    """Return the one client order id of an order, by the exchange's rule.
-
-    A text id is derived from the order's number and time under a key of this instance, so that nobody can guess it,
-    two instances never share one, and a number that an old backup gives again has another. A counter rises per account
-    from a random start.
-    """
-    if rule.kind == "counter":
-        query = "SELECT max(CAST(client_order_id AS INTEGER)) AS last FROM orders WHERE account_id=?"
-        last = db.execute(query, (row.account_id,)).fetchone()["last"]
-        following = secrets.randbelow(min(1_000_000_000, (rule.max_value + 1) // 2)) + 1 if last is None else last + 1
-        if following > rule.max_value:
-            raise UserError("This account has used up its order numbers. Connect the key under a new label.")
-        return str(following)
-    key = bytes.fromhex(db.execute("SELECT value FROM meta WHERE key='client_id_key'").fetchone()["value"])
-    digest = hmac.new(key, f"{row.id} {row.created_ms}".encode(), hashlib.sha256).digest()
-    return ("t" + base64.b32encode(digest).decode().lower())[: min(26, rule.max_length)]
+def _refuse_while_in_doubt(db: Connection, account_id: int, symbol: str, side: Side, despite: Collection[int]) -> None:
+    doubtful = [row for row in queries.in_states(db, DOUBTFUL, account_id) if (row.symbol, row.side) == (symbol, side)]
+    unnamed = [row for row in doubtful if row.id not in despite]
+    if unnamed:
+        raise InDoubt(unnamed)
 
 
-def _refuse_while_in_doubt(db: Connection, account_id: int, symbol: str, side: Side) -> None:
-    for row in in_states(db, DOUBTFUL, account_id):
-        if (row.symbol, row.side) == (symbol, side):
-            raise UserError(
-                f"Order #{row.id} ({side} {symbol}) is still in doubt: it may exist. Wait until that is settled, so "
-                "that nothing is bought or sold twice.",
-                code="IN_DOUBT",
-            )
+def _check_allowed(db: Connection, row: OrderRow, ceiling: Limits, now_ms: int) -> Limits:
+    halt.refuse(db, row.user_id, now_ms)
+    own = limits.read(db, row.user_id, ceiling, now_ms)
+    allowance.check(db, own, allowance.order_of(row), now_ms)
+    return own
 
 
 def _give_up_card(db: Connection, chat_id: int, message_id: int, now_ms: int) -> None:
@@ -325,16 +365,38 @@ def _give_up_card(db: Connection, chat_id: int, message_id: int, now_ms: int) ->
     for found in db.execute(query, (chat_id, message_id)).fetchall():
         row = row_of(found)
         if row.state == "proposed":
-            _move(db, row, "expired", now_ms, reason="It was replaced by another preview.")
+            move(db, row, "expired", now_ms, reason="It was replaced by another preview.")
         elif not row.is_done:
             raise UserError(f"Order #{row.id} is under way; its card cannot be used for another.")
         db.execute("UPDATE orders SET message_id=NULL WHERE id=?", (row.id,))
         db.execute("DELETE FROM outbox WHERE order_id=?", (row.id,))
 
 
-def _move(db: Connection, row: OrderRow, state: State, now_ms: int, **columns: Any) -> OrderRow:
+def move(
+    db: Connection,
+    row: OrderRow,
+    state: State,
+    now_ms: int,
+    answer: Mapping[str, str] | None = None,
+    **columns: Any,
+) -> OrderRow:
+    """Move an order that still is as `row` says, with the event that records it and the card that tells it.
+
+    Args:
+        db: The running transaction.
+        row: The order as it was read.
+        state: Where to.
+        now_ms: The time.
+        answer: What the exchange said, for the log of events.
+        columns: What else changes in the row.
+
+    Raises:
+        IllegalTransition: The law does not lead there, or the order moved meanwhile. Nothing was changed.
+    """
     if state != row.state and state not in LAW[row.state]:
         raise IllegalTransition(f"order #{row.id} may not go from {row.state} to {state}")
+    if columns.get("reason"):
+        columns["reason"] = redactor.redact(columns["reason"])  # an exchange's words may repeat what it was sent
     names = ", ".join(f"{name}=?" for name in columns)
     changed = db.execute(
         f"UPDATE orders SET state=?, updated_ms=?{', ' if names else ''}{names} WHERE id=? AND state=?",  # noqa: S608
@@ -343,10 +405,10 @@ def _move(db: Connection, row: OrderRow, state: State, now_ms: int, **columns: A
     if changed != 1:
         raise IllegalTransition(f"order #{row.id} is no longer {row.state}")
     detail = {name: value for name, value in columns.items() if value not in (None, "") and name != "misses"}
+    detail |= {"answer": dict(answer)} if answer else {}
     events.record(db, kind=state, detail=detail, now_ms=now_ms, user_id=row.user_id, order_id=row.id)
     tell(db, row.id, now_ms)
-    return get(db, row.id)
-
-
-def _no_order(order_id: int) -> UserError:
-    return UserError(f"There is no order #{order_id} of yours.", code="NO_ORDER")
+    moved = queries.get(db, row.id)
+    if moved.state != row.state:
+        groups.post_fill(db, moved, now_ms)
+    return moved

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from functools import lru_cache
+from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 from bot.contract.models import Base, Market, Order, Quote, Side
 from bot.store.database import Row
 from bot.trading.draft import Draft
-from bot.trading.law import ENDS, State
+from bot.trading.law import ENDS, LIVE, State
+
+MISSES = 3
+"""Clean looks that must miss an order before its absence counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +33,7 @@ class OrderRow:
     side: Side
     state: State
     reason: str
-    params: dict[str, Any]
+    params: Mapping[str, Any]
     params_hash: bytes
     intent: str
     client_order_id: str
@@ -43,6 +50,8 @@ class OrderRow:
     expires_ms: int
     cancel_requested_ms: int | None
     late: bool
+    external: bool
+    refusal: str
     created_ms: int
     sent_ms: int | None
     updated_ms: int
@@ -66,6 +75,21 @@ class OrderRow:
     def notional(self) -> Decimal:
         """Quote asset ordered; an estimate for a market order."""
         return Decimal(self.params["notional"])
+
+    @property
+    def despite(self) -> frozenset[int]:
+        """The orders in doubt that its owner knew of and wanted it in spite of."""
+        return frozenset(self.params.get("despite", ()))
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the exchange, which had it, does not show it any more; nobody can tell how it ended."""
+        return self.state in LIVE and self.misses >= MISSES
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it ended full and with its fee: nothing more can be told of it."""
+        return self.state == "filled" and self.fee is not None
 
     @property
     def is_done(self) -> bool:
@@ -103,24 +127,37 @@ def frozen(draft: Draft, market: Market) -> dict[str, Any]:
     }
 
 
-def params_hash(account_id: int, params: dict[str, Any]) -> bytes:
+def params_hash(account_id: int, params: Mapping[str, Any]) -> bytes:
     """Return what binds a card, its buttons and its order to one another."""
-    return hashlib.sha256(as_json([account_id, params]).encode()).digest()
+    return hashlib.sha256(as_json([account_id, dict(params)]).encode()).digest()
 
 
 def row_of(found: Row) -> OrderRow:
     """Return a row of the table `orders`."""
-    values = {field.name: found[field.name] for field in fields(OrderRow)}
-    values["params"] = json.loads(found["params"])
-    values["client_order_id"] = found["client_order_id"] or ""
-    values["exchange_order_id"] = found["exchange_order_id"] or ""
-    values["filled"] = Decimal(found["filled"])
-    values["average_price"], values["fee"] = _number(found["average_price"]), _number(found["fee"])
-    values["late"] = bool(found["late"])
+    return _read(_columns(tuple(found.keys()))(found))
+
+
+_NAMES = tuple(field.name for field in fields(OrderRow))
+
+
+@lru_cache(maxsize=8)
+def _columns(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
+    return itemgetter(*(names.index(name) for name in _NAMES))
+
+
+@lru_cache(maxsize=1024)  # the reconciler reads the same rows every turn
+def _read(columns: tuple[Any, ...]) -> OrderRow:
+    values = dict(zip(_NAMES, columns, strict=True))
+    values["params"] = MappingProxyType(json.loads(values["params"]))  # shared by all who read the row
+    values["client_order_id"] = values["client_order_id"] or ""
+    values["exchange_order_id"] = values["exchange_order_id"] or ""
+    values["filled"] = Decimal(values["filled"])
+    values["average_price"], values["fee"] = _number(values["average_price"]), _number(values["fee"])
+    values["late"], values["external"] = bool(values["late"]), bool(values["external"])
     return OrderRow(**values)
 
 
-def _order(params: dict[str, Any], client_order_id: str) -> Order:
+def _order(params: Mapping[str, Any], client_order_id: str) -> Order:
     size = Decimal(params["size"])
     return Order(
         client_order_id=client_order_id,
@@ -152,8 +189,13 @@ def _best_price(draft: Draft) -> Decimal | None:
 
 
 def as_text(value: Decimal | None) -> str | None:
-    """Return an amount as it is stored."""
-    return None if value is None else format(value, "f")
+    """Return an amount as it is stored; a float that got here past the type checker is refused."""
+    if value is None:
+        return None
+    told: object = value
+    if isinstance(told, Decimal) and told.is_finite():
+        return format(told, "f")
+    raise TypeError(f"an amount is a finite Decimal, not {told!r}")
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -17,6 +17,9 @@ from bot.store.database import Connection, Store
 from bot.trading.gateway import Exchange, Gateway
 from bot.trading.symbols import Symbols
 
+MAY_WITHDRAW = "MAY_WITHDRAW"
+"""A right to withdraw is hinted at and not proved."""
+
 Mark: TypeAlias = Literal["ok", "warning", "failed", "unknown"]
 
 _OFF_MS = 1_000
@@ -33,7 +36,8 @@ class Step:
         name: What was checked.
         mark: `unknown` means that nobody could tell, which refuses nothing.
         text: The result; of a step that failed, the cause and what to do.
-        refusal: `KEY_REFUSED` or `CAN_WITHDRAW` where the step proves the key unfit, else empty.
+        refusal: `KEY_REFUSED` or `CAN_WITHDRAW` where the step proves the key unfit; `MAY_WITHDRAW` where it might be
+            and its owner must look; else empty.
     """
 
     name: str
@@ -161,7 +165,7 @@ async def _signature(test: _Test) -> Sequence[Step]:
         test.account = await test.gateway.detect(test.account)
         balances = await test.gateway.balances(test.account)
     except AuthFailed as error:
-        return [Step("signature", "failed", f"{test.title} refuses the key: {_cause(error)}", "KEY_REFUSED")]
+        return [Step("signature", "failed", f"{test.title} refuses the key: {_cause(error)}", refusal="KEY_REFUSED")]
     except (ExchangeError, PluginError) as error:
         return [Step("signature", "failed", f"cannot be checked now: {_cause(error, _LATER)}")]
     return [Step("signature", "ok", "accepted"), Step("read", "ok", f"{len(balances)} assets")]
@@ -228,7 +232,7 @@ def _rights_steps(title: str, rights: KeyPermissions) -> list[Step]:
                 "withdraw",
                 "failed",
                 f"This {title} key may withdraw money, which the bot never needs. Make a key without that right.",
-                "CAN_WITHDRAW",
+                refusal="CAN_WITHDRAW",
             ),
             "no": Step("withdraw", "ok", "verified: the key cannot withdraw"),
             "unknown": Step(
@@ -236,6 +240,8 @@ def _rights_steps(title: str, rights: KeyPermissions) -> list[Step]:
             ),
         }[rights.can_withdraw],
     ]
+    if rights.withdraw_hint and rights.can_withdraw != "yes":
+        steps[-1] = Step("withdraw", "warning", rights.withdraw_hint, MAY_WITHDRAW)
     if rights.is_ip_bound != "unknown":
         bound = rights.is_ip_bound == "yes"
         text = "bound to addresses" if bound else "works from any address. Bind it to this server's, on the exchange."

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hmac
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,17 @@ def test_master_key_id_does_not_change() -> None:
     # RFC 5869 by hand: extract with a zero salt, then expand one block.
     extracted = hmac.digest(bytes(32), bytes(range(32)), "sha256")
     assert MasterKey(bytes(range(32))).id == hmac.digest(extracted, b"id/v1\x01", "sha256").hex()[:32]
+
+
+@pytest.mark.parametrize(("mode", "is_taken"), [(0o400, True), (0o440, True), (0o444, False), (0o460, False)])
+def test_master_key_as_credential_of_systemd_may_show_a_right_of_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, is_taken: bool
+) -> None:
+    """systemd opens a credential by an access list, which shows as the group's; any other right is refused."""
+    path = tmp_path / "master.key"
+    create_master_key(path)
+    path.chmod(mode)
+    for directory, is_fine in ((tmp_path / "elsewhere", mode == 0o400), (tmp_path, is_taken)):
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
+        with nullcontext() if is_fine else pytest.raises(VaultError, match="Others may read"):
+            load_master_key(path)

@@ -22,6 +22,7 @@ from bot import (
     Credentials,
     ExchangeError,
     ExchangeInfo,
+    Fill,
     Flow,
     InsufficientFunds,
     Limit,
@@ -47,7 +48,7 @@ from bot.exchanges import registry
 from bot.exchanges.registry import Plugin
 from bot.exchanges.transport import Transport
 from bot.store.database import Store
-from bot.trading import confirm, events, journal
+from bot.trading import confirm, ends, events, journal, queries
 from bot.trading.confirm import Button
 from bot.trading.desk import Desk
 from bot.trading.gateway import Exchange, Gateway
@@ -167,6 +168,7 @@ class FakeExchange:
     asked: list[str] = field(default_factory=list)
     arriving: Callable[[Request], object] = lambda _: None
     answering: Callable[[], object] = lambda: None
+    trades: list[dict[str, str]] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     last: str = "60000"
     bid: str = "59990"
@@ -245,6 +247,10 @@ class FakeExchange:
             return [vars(each) for each in self.named(query["client_id"])]
         if request.path == "/order":
             return next(vars(each) for each in self.orders if each.id == query["id"])
+        if request.path == "/open":
+            return [vars(each) for each in self.orders if each.state in ("open", "partially_filled")]
+        if request.path == "/fills":
+            return [each for each in self.trades if each["order"] == query["id"]]
         if request.path == "/mode":
             return {"mode": "new"}
         return {}
@@ -317,7 +323,7 @@ class Acme:
 
     @hookimpl
     def find_order(self, order: Order) -> Flow[OrderReport | None]:
-        reply = yield Request.get("/find", {"client_id": order.client_order_id})
+        reply = yield Request.get("/find", {"client_id": order.client_order_id}, costs={"orders": 1})
         rows = reply.json()["data"]
         return _report(rows[0]) if rows else None
 
@@ -325,6 +331,15 @@ class Acme:
     def order_status(self, exchange_order_id: str) -> Flow[OrderReport]:
         reply = yield Request.get("/order", {"id": exchange_order_id})
         return _report(reply.json()["data"])
+
+    @hookimpl
+    def open_orders(self) -> Flow[list[OrderReport]]:
+        return [_report(each) for each in (yield Request.get("/open")).json()["data"]]
+
+    @hookimpl
+    def fills(self, exchange_order_id: str) -> Flow[list[Fill]]:
+        rows = (yield Request.get("/fills", {"id": exchange_order_id})).json()["data"]
+        return [_fill(each) for each in rows]
 
     @hookimpl
     def cancel_order(self, exchange_order_id: str) -> Flow[None]:
@@ -363,6 +378,21 @@ class Blind(Acme):
     """A plugin that cannot look for an order."""
 
     find_order = None  # type: ignore[assignment]
+
+
+def _fill(row: dict[str, str]) -> Fill:
+    return Fill(
+        trade_id=row["trade"],
+        exchange_order_id=row["order"],
+        exchange_symbol="BTCUSDT",
+        side="buy",
+        price=Decimal(row["price"]),
+        quantity=Decimal(row["quantity"]),
+        fee=Decimal(row["fee"]),
+        fee_asset=row["asset"],
+        is_maker=True,
+        at_ms=0,
+    )
 
 
 def _report(row: dict[str, Any]) -> OrderReport:
@@ -453,7 +483,7 @@ class Room:
 
     def row(self, row: OrderRow | int) -> OrderRow:
         order_id = row if isinstance(row, int) else row.id
-        return self.store.transact(lambda db: journal.get(db, order_id))
+        return self.store.transact(lambda db: queries.get(db, order_id))
 
     def history(self, row: OrderRow) -> list[str]:
         return [kind for _, kind, _ in self.store.transact(lambda db: events.timeline(db, row.id))]
@@ -472,7 +502,7 @@ class Room:
         """Let the reconciler work until nothing is in doubt."""
         for _ in range(400):
             await self.reconciler.step()
-            if not self.store.transact(lambda db: journal.in_states(db, ("proposed", "confirmed", *DOUBTFUL))):
+            if not self.store.transact(lambda db: queries.in_states(db, ("proposed", "confirmed", *DOUBTFUL))):
                 break
             self.clock.advance(1)
 
@@ -480,14 +510,14 @@ class Room:
         """Return the room as it is after the process died and came up again."""
         self.store.close()
         room = build(self.path, self.clock, self.exchange, self.paper, self.plugin, self.messages)
-        room.store.transact(lambda db: journal.recover(db, self.clock.now_ms()))
-        room.store.transact(lambda db: journal.expire_old(db, self.clock.now_ms()))
+        room.store.transact(lambda db: ends.recover(db, self.clock.now_ms()))
+        room.store.transact(lambda db: ends.expire_old(db, self.clock.now_ms()))
         return room
 
     async def close(self) -> None:
-        for task in tuple(self.desk._tasks):
+        for task in tuple(self.desk._sender._tasks):
             task.cancel()
-        await asyncio.gather(*self.desk._tasks, return_exceptions=True)
+        await asyncio.gather(*self.desk._sender._tasks, return_exceptions=True)
         self.store.close()
 
 

@@ -190,7 +190,7 @@ async def test_connect_good_key_is_stored_with_rights_and_facts(connecting: Any,
         paper=False,
         facts={"mode": "spot"},
         options={},
-        rights={**RIGHTS, "expires_ms": None, "note": ""},
+        rights={**RIGHTS, "expires_ms": None, "note": "", "withdraw_hint": ""},
         created_ms=NOW_MS,
     )
     assert (
@@ -244,6 +244,33 @@ async def test_connect_key_proved_unfit_leaves_nothing(
     assert (refused.code, str(refused)) == (code, sentence)
     assert [step.mark for step in refused.steps].count("failed") == 1
     assert rows(store) == NOTHING
+
+
+async def test_connect_key_that_might_withdraw_is_kept_only_after_a_look(
+    connecting: Any, store: Store, wire: FakeWire
+) -> None:
+    """A hint is no proof: nothing is stored until the owner looked, and then the log says that they did."""
+    wire.answers["/rights"] = {**RIGHTS, "can_withdraw": "unknown", "withdraw_hint": "It may withdraw."}
+    with pytest.raises(KeyRefused) as caught:
+        await connecting()
+    assert (caught.value.code, str(caught.value)) == ("MAY_WITHDRAW", "It may withdraw. Nothing was stored.")
+    assert rows(store) == NOTHING
+    connected = await connecting(has_looked=True)
+    assert Step("withdraw", "warning", "It may withdraw.", "MAY_WITHDRAW") in connected.steps
+    query = "SELECT kind, detail FROM events"
+    assert store.transact(lambda db: [tuple(row) for row in db.execute(query)]) == [
+        ("key added", '{"account":2,"exchange":"acme","looked":true}')
+    ]
+
+
+async def test_connect_key_proved_able_to_withdraw_is_refused_whoever_looked(
+    connecting: Any, store: Store, wire: FakeWire
+) -> None:
+    """Having looked excuses a hint, not a proof."""
+    wire.answers["/rights"] = {**RIGHTS, "can_withdraw": "yes", "withdraw_hint": "It may withdraw."}
+    with pytest.raises(KeyRefused) as caught:
+        await connecting(has_looked=True)
+    assert (caught.value.code, rows(store)) == ("CAN_WITHDRAW", NOTHING)
 
 
 async def test_connect_refused_leaves_what_the_person_had(connecting: Any, store: Store, wire: FakeWire) -> None:

@@ -13,8 +13,9 @@ from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.contract.errors import ExchangeError
 from bot.trading import journal
-from bot.trading.desk import Desk, in_words
+from bot.trading.desk import Desk
 from bot.trading.law import State
+from bot.trading.sending import in_words
 from tests.trading.conftest import ANN, Fault, Room
 
 OUTCOMES: dict[Fault, tuple[State, State, int]] = {

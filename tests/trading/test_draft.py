@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from bot.contract.errors import UserError
 from bot.contract.models import Balance, Base, Capabilities, Market, OrderBook, Quote, Side, Ticker
-from bot.trading.draft import Draft, draft, minimum_size
+from bot.trading.draft import Draft, draft
 from bot.trading.intent import Amount, Fixed, Intent, Maximum, Offset, Percent, Price, Reference, Size
+from bot.trading.sizing import minimum_size
 
 D = Decimal
 BTC = Market(
@@ -343,6 +344,13 @@ XRP = replace(
             ALL,
             "TIME_IN_FORCE",
             "ioc needs a limit price: give one with @ or leave ioc out.",
+        ),
+        (
+            replace(LIMIT, stop=Fixed(D(61000)), time_in_force="IOC"),
+            BTC,
+            ALL,
+            "TIME_IN_FORCE",
+            "A stop order is always GTC: leave ioc out.",
         ),
         (replace(LIMIT, size=None), BTC, ALL, "NO_SIZE", "How much? Give an amount like 0.1, $250, 25% or max."),
         (replace(LIMIT, size=amount("0")), BTC, ALL, "SIZE", "The amount must be above zero, not 0."),

@@ -7,7 +7,7 @@ import pytest
 
 from bot import NotSent, OutcomeUnknown, UserError, WrongAccountMode
 from bot.accounts import people
-from bot.trading import journal
+from bot.trading import queries
 from tests.trading.conftest import MARKET, Blind, Room, new_room
 
 
@@ -120,7 +120,7 @@ async def test_account_of_an_order_ignores_the_paper_switch(room: Room) -> None:
     """The exchange of an order is the one it was drafted for."""
     row = await room.propose()
     room.store.transact(lambda db: people.set_paper(db, room.account.id, on=True))
-    account = room.store.transact(lambda db: journal.account_of(db, row))
+    account = room.store.transact(lambda db: queries.account_of(db, row))
     assert room.gateway.exchange(account).info.id == "acme"
 
 

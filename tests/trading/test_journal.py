@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bot import ClientId, OrderReport, Request, UserError
 from bot.contract.errors import BotError
 from bot.store.database import Connection
-from bot.trading import events, journal, orders
+from bot.trading import client_ids, ends, events, journal, orders, queries
 from bot.trading.events import verify_chain
 from bot.trading.journal import IllegalTransition
 from bot.trading.law import ENDS, LIVE, State
@@ -124,7 +124,7 @@ async def test_send_again_while_under_way_does_not_decide_for_the_first(room: Ro
     room.desk.send(row)
     await room.exchange.hanging.wait()
     room.gateway.named("acme").transport.limiter.pause(60)
-    await room.desk._place(row)
+    await room.desk._sender._place(row)
     assert (len(room.exchange.placing), room.row(row).state) == (1, "sending")
 
 
@@ -177,7 +177,7 @@ async def test_expire_tells_apart_what_was_not_confirmed_and_what_did_not_leave(
     """A person who did press Confirm is not told that nobody did."""
     shown, pressed = await room.propose(), await room.confirmed(pair="ETH/USDT")
     room.clock.advance(61)
-    room.store.transact(lambda db: journal.expire_old(db, room.clock.now_ms()))
+    room.store.transact(lambda db: ends.expire_old(db, room.clock.now_ms()))
     reasons = [(room.row(row).state, room.row(row).reason) for row in (shown, pressed)]
     assert reasons == [
         ("expired", "Nobody pressed Confirm in time."),
@@ -233,7 +233,7 @@ async def test_restart_in_every_state_sends_nothing(tmp_path: Path, state: State
     """A restart settles by asking: an order that may be on its way is in doubt, one that had not left never leaves."""
     before = new_room(tmp_path)
     row = await _reach(before, state)
-    tasks = tuple(before.desk._tasks)
+    tasks = tuple(before.desk._sender._tasks)
     room = before.restart()
     assert room.row(row).state == after
     await room.live(5)
@@ -277,7 +277,7 @@ class _Dead(BaseException):
 
 async def _whole_life(room: Room, row: OrderRow, data: str) -> None:
     found = await room.press(row, data)
-    await room.desk._place(found[1])
+    await room.desk._sender._place(found[1])
     await room.reconciler.check(room.row(row))
 
 
@@ -349,7 +349,7 @@ async def test_recover_control_order_in_sending_is_not_forgotten_without_it(tmp_
     row = await _reach(room, "sending")
     await room.live(3)
     assert room.row(row).state == "sending"
-    room.store.transact(lambda db: journal.recover(db, START_MS))
+    room.store.transact(lambda db: ends.recover(db, START_MS))
     assert room.row(row).state == "unknown"
     await room.close()
 
@@ -414,7 +414,7 @@ async def test_order_sent_is_the_order_shown(room: Room) -> None:
 
 
 def mint(room: Room, row: OrderRow, rule: ClientId) -> str:
-    return room.store.transact(lambda db: journal.mint_client_order_id(db, row, rule))
+    return room.store.transact(lambda db: client_ids.mint(db, row, rule))
 
 
 @pytest.mark.parametrize("longest", [26, 30, 32, 64])
@@ -598,11 +598,13 @@ async def test_report_keeps_what_an_answer_leaves_out(room: Room) -> None:
 @pytest.mark.parametrize("end", ["filled", "canceled", "rejected", "expired"])
 @pytest.mark.parametrize("state", ["open", "partially_filled", "filled", "canceled", "rejected"])
 async def test_report_of_an_end_changes_nothing(room: Room, end: State, state: str) -> None:
-    """What is over stays over."""
+    """What is over stays over; of what was filled, a fill told late is kept all the same."""
     row = await room.placed()
     bring(room, row, end)
     before = room.row(row)
-    assert apply(room, row, state, "0.5") == before == room.row(row)
+    now = apply(room, row, state, "0.5")
+    late = replace(before, filled=Decimal("0.5"), average_price=now.average_price, updated_ms=now.updated_ms)
+    assert now == room.row(row) == (late if end in ("filled", "canceled") else before)
 
 
 @pytest.mark.parametrize(
@@ -658,7 +660,7 @@ async def test_report_any_history_keeps_the_law(room: Room, history: list[tuple[
         now = apply(room, row, state, filled)
         assert now.filled >= before.filled
         if before.state in ENDS:
-            assert now == before
+            assert now.state == before.state
         before = now
 
 
@@ -722,17 +724,44 @@ async def test_doubt_that_came_after_the_confirmation_blocks_its_sending(room: R
 
 
 async def test_doubt_settled_frees_the_pair(room: Room) -> None:
-    """As soon as it is settled the same order may be placed again."""
+    """As soon as it is settled, and its card says so, the same order may be placed again."""
     await room.placed("drop before")
     await room.settle()
+    room.sql("DELETE FROM outbox")  # Telegram took the card
     assert (await room.placed()).state == "open"
+
+
+@pytest.mark.parametrize("state", ["not_placed", "open", "filled"])
+async def test_doubt_settled_blocks_the_confirmation_until_its_card_is_drawn(room: Room, state: State) -> None:
+    """Who presses while the card still says "Not sure yet" does not know what became of the first order."""
+    second = await room.propose()
+    (data,) = room.show(second)
+    first = await room.placed("drop before")
+    room.store.transact(lambda db: journal.end(db, first.id, state, "", room.clock.now_ms()))
+    now = state.replace("_", " ")
+    with pytest.raises(UserError, match=rf"#{first.id} \(buy BTC/USDT\) was in doubt and is now {now}") as caught:
+        await room.press(second, data)
+    assert (caught.value.code, room.row(second).state) == ("NEWS", "proposed")
+    room.sql("DELETE FROM outbox WHERE order_id=?", first.id)
+    _, confirmed = await room.press(second, data)
+    assert confirmed.state == "confirmed"
+
+
+async def test_doubt_settled_with_its_card_waiting_blocks_the_same_pair_and_side_only(room: Room) -> None:
+    """The other side, and orders that were never in doubt, are not held up by news that wait."""
+    await room.placed("drop after")
+    await room.settle()
+    await room.placed(side="sell")
+    assert [(await room.confirmed(side="sell")).state, (await room.confirmed(pair="ETH/USDT")).state] == [
+        "confirmed"
+    ] * 2
 
 
 async def test_get_own_order_of_another_person_does_not_exist(room: Room) -> None:
     """Nobody learns of, or acts on, another person's order."""
     row = await room.placed()
     with pytest.raises(UserError, match="no order #1 of yours"):
-        room.store.transact(lambda db: journal.get_own(db, row.id, BOB))
+        room.store.transact(lambda db: queries.get_own(db, row.id, BOB))
     for act in (room.desk.cancel, room.desk.drop, room.desk.settle_by_hand):
         with pytest.raises(UserError):
             await act(row.id, BOB)

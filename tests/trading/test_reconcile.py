@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot import Fill, OutcomeUnknown, Request, Response
-from bot.trading import journal
+from bot.trading import queries
 from bot.trading.orders import OrderRow
 from tests.trading.conftest import ANN, Blind, Room, new_room
 
@@ -163,6 +163,25 @@ async def test_needs_human_closed_by_hand_is_watched_on(vague: Room) -> None:
     assert (closed, vague.row(row).state, vague.row(row).late) == ("not_placed", "open", True)
 
 
+async def test_order_closed_by_hand_without_a_clean_look_is_watched_on(room: Room) -> None:
+    """Also one of which the exchange could not tell whether it was there: no look counted as a miss."""
+    row = await room.placed("drop before")
+    find = room.gateway.find_order
+
+    async def unsure(*_: object) -> None:
+        raise OutcomeUnknown("2 orders like this one", code="AMBIGUOUS")
+
+    room.gateway.find_order = unsure  # type: ignore[method-assign,assignment]
+    await room.live(130)
+    await room.desk.settle_by_hand(row.id, ANN)
+    closed = room.row(row)
+    room.gateway.find_order = find  # type: ignore[method-assign]
+    room.exchange._take(_body(row), 0)
+    await room.live(601)
+    assert (closed.state, closed.misses) == ("not_placed", 0)
+    assert (room.row(row).state, room.row(row).late) == ("open", True)
+
+
 @pytest.mark.parametrize(("code", "state"), [("AMBIGUOUS", "needs_human"), ("WHAT", "unknown")])
 async def test_exchange_that_cannot_tell_which_leaves_it_to_a_person(room: Room, code: str, state: str) -> None:
     """Several orders that could be it: no later look will tell; after two minutes the owner decides."""
@@ -181,7 +200,7 @@ async def test_fee_told_only_by_the_fills_is_on_the_card(room: Room, told: int, 
     """A report without a fee gets that of its fills, if they add up to what the report says was filled."""
     row = await room.placed()
     fill = Fill(
-        trade_id="1",
+        trade_id="0",
         exchange_order_id="x1",
         exchange_symbol="BTCUSDT",
         side="buy",
@@ -194,7 +213,8 @@ async def test_fee_told_only_by_the_fills_is_on_the_card(room: Room, told: int, 
     )
 
     async def fills(*_: object) -> list[Fill]:
-        return [*[fill] * told, replace(fill, exchange_order_id="x9")]
+        mine = [replace(fill, trade_id=str(each)) for each in range(told)]
+        return [*mine, *mine, replace(fill, exchange_order_id="x9")]
 
     room.gateway.fills = fills  # type: ignore[method-assign,assignment]
     room.exchange.fill("0.5")
@@ -300,6 +320,36 @@ async def test_report_of_another_own_order_is_not_adopted(room: Room) -> None:
     assert (during, room.row(second).state, room.row(first).state) == ("unknown", "needs_human", "open")
 
 
+async def test_report_that_may_be_a_later_own_order_is_not_adopted(room: Room) -> None:
+    """Where the exchange tells no ids, the watch over an absent order does not take a later one that is in doubt."""
+    first = await room.placed("drop before")
+    await room.settle()
+    room.sql("DELETE FROM outbox")
+    second = await room.placed("drop after")
+    find = room.exchange.named
+    second_name = room.row(second).client_order_id
+    room.exchange.named = lambda _: [replace(each, client_id="") for each in find(second_name)]  # type: ignore[assignment,method-assign]
+    await room.reconciler.check(room.row(first))
+    during = room.row(first)
+    await room.reconciler.check(room.row(second))
+    await room.reconciler.check(room.row(first))
+    assert (during.state, during.exchange_order_id) == ("not_placed", "")
+    assert [room.row(each).state for each in (first, second)] == ["not_placed", "open"]
+
+
+async def test_report_of_a_late_order_is_adopted_once_the_later_one_has_its_id(room: Room) -> None:
+    """A later order that is accounted for does not hide one that turns up after all."""
+    first = await room.placed("drop before")
+    await room.settle()
+    room.sql("DELETE FROM outbox")
+    await room.placed()
+    room.exchange._take(_body(first), 0)
+    late = room.exchange.orders[-1]
+    room.exchange.named = lambda _: [replace(late, client_id="")]  # type: ignore[assignment,method-assign]
+    await room.reconciler.check(room.row(first))
+    assert (room.row(first).state, room.row(first).late) == ("open", True)
+
+
 async def test_report_under_another_client_id_is_not_adopted(room: Room) -> None:
     """An answer that names another client order id is not of our order, though all figures agree."""
     row = await room.placed("drop before")
@@ -397,7 +447,7 @@ async def _asks(room: Room, path: str, seconds: float) -> list[float]:
 async def test_step_asks_after_a_doubt_at_growing_intervals(room: Room) -> None:
     """1, 2, 4, 8, 15, 30 seconds, then every minute; at once again when somebody asks for it."""
     row = await room.placed("drop after")
-    room.exchange.broken["/find"] = "error"
+    room.exchange.broken |= {"/find": "error", "/open": "error"}  # a list that shows it would be a reason to ask
     times = await _asks(room, "/find", 190)
     assert [round(b - a) for a, b in pairwise(times)] == [1, 2, 4, 8, 15, 30, 60, 60]
     room.reconciler.watch(row.id)
@@ -446,10 +496,10 @@ async def test_step_sweeps_previews_that_nobody_confirmed(room: Room) -> None:
 
 
 async def test_step_forgets_orders_that_are_over(room: Room) -> None:
-    """Nothing is kept of an order that needs no looking after."""
+    """Nothing is kept of an order that needs no looking after: a minute after it ended no fill comes late."""
     await room.placed()
     room.exchange.fill()
-    await room.live(2)
+    await room.live(62)
     assert (room.reconciler._due, room.reconciler._tries) == ({}, {})
 
 
@@ -476,5 +526,5 @@ async def test_watched_is_live_doubtful_and_lately_absent(room: Room) -> None:
     await room.placed("refuse", pair="ETH/USDT")
     doubt = await room.placed("drop before", side="sell")
     await room.propose("sell", "ETH/USDT")
-    watched = room.store.transact(lambda db: journal.watched(db, room.clock.now_ms()))
+    watched = room.store.transact(lambda db: queries.watched(db, room.clock.now_ms()))
     assert [row.id for row in watched] == [live.id, doubt.id]

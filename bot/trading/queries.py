@@ -1,0 +1,129 @@
+"""What the journal knows of orders: the questions that are asked of it. Nothing here changes anything.
+
+Every function takes the connection of a running transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.accounts import people
+from bot.accounts.people import AccountRow
+from bot.contract.errors import UserError
+from bot.store.database import Connection
+from bot.trading.law import DOUBTFUL, LIVE, State
+from bot.trading.orders import OrderRow, row_of
+
+_LATE_MS = 86_400_000
+_AFTER_MS = 60_000
+UNFINISHED: tuple[State, ...] = (
+    "proposed",
+    "confirmed",
+    "sending",
+    "unknown",
+    "needs_human",
+    "open",
+    "partially_filled",
+)
+"""As the index `orders_state` names them; SQLite uses it only for a condition in the same words."""
+
+
+def get(db: Connection, order_id: int) -> OrderRow:
+    """Return one order.
+
+    Raises:
+        UserError: There is none with this number.
+    """
+    found = db.execute("SELECT * FROM orders WHERE id=?", (order_id,)).fetchone()
+    if found is None:
+        raise _no_order(order_id)
+    return row_of(found)
+
+
+def get_own(db: Connection, order_id: int, user_id: int) -> OrderRow:
+    """Return one of `user_id`'s orders; another's is as if it did not exist.
+
+    Raises:
+        UserError: There is none with this number.
+    """
+    found = db.execute("SELECT * FROM orders WHERE id=? AND user_id=?", (order_id, user_id)).fetchone()
+    if found is None:
+        raise _no_order(order_id)
+    return row_of(found)
+
+
+def is_anothers(db: Connection, row: OrderRow, exchange_order_id: str) -> bool:
+    """Say whether another order of the same account already has this id at the exchange."""
+    query = "SELECT 1 FROM orders WHERE account_id=? AND exchange=? AND exchange_order_id=? AND id<>?"
+    found = db.execute(query, (row.account_id, row.exchange, exchange_order_id, row.id)).fetchone()
+    return found is not None
+
+
+def later_without_id(db: Connection, row: OrderRow) -> list[OrderRow]:
+    """Return the orders of the same account, pair and side that were sent after `row` and may exist under any id."""
+    query = (
+        "SELECT * FROM orders WHERE account_id=? AND exchange=? AND symbol=? AND side=? AND sent_ms>=? AND id<>?"
+        " AND coalesce(exchange_order_id, '')='' AND state NOT IN ('rejected', 'expired')"
+    )
+    found = db.execute(query, (row.account_id, row.exchange, row.symbol, row.side, row.sent_ms, row.id)).fetchall()
+    return [row_of(each) for each in found]
+
+
+def settled_untold(db: Connection, row: OrderRow) -> OrderRow | None:
+    """Return an order of the same account, pair and side that was in doubt, is not any more, and whose card waits."""
+    query = (
+        "SELECT orders.* FROM outbox JOIN orders ON orders.id=outbox.order_id"
+        " WHERE outbox.kind='order' AND outbox.lane<>'held' AND orders.id<>?"
+        " AND orders.account_id=? AND orders.exchange=? AND orders.symbol=? AND orders.side=?"
+        " AND EXISTS (SELECT 1 FROM events WHERE order_id=orders.id AND kind='unknown')"
+    )
+    found = db.execute(query, (row.id, row.account_id, row.exchange, row.symbol, row.side)).fetchall()
+    settled = [each for each in map(row_of, found) if each.state not in DOUBTFUL and each.id not in row.despite]
+    return settled[0] if settled else None
+
+
+def account_of(db: Connection, row: OrderRow) -> AccountRow:
+    """Return the account of an order: real or on paper as the order was drafted, whatever was switched since."""
+    return replace(people.known_account(db, row.account_id), paper=row.exchange.endswith(":paper"))
+
+
+def in_states(
+    db: Connection, states: tuple[State, ...], account_id: int | None = None, *, unchanged_since_ms: int | None = None
+) -> list[OrderRow]:
+    """Return all orders in `states`, oldest first; of those, only what changed last at `unchanged_since_ms` or before.
+
+    Orders that have ended are not even looked at when none of `states` is an end: there may be very many.
+    """
+    query = f"SELECT * FROM orders WHERE state IN ({','.join('?' * len(states))})"  # noqa: S608  # only question marks
+    values: tuple[object, ...] = states
+    if set(states) <= set(UNFINISHED):
+        query += f" AND state IN {UNFINISHED}"
+    if unchanged_since_ms is not None:
+        query, values = query + " AND updated_ms<=?", (*states, unchanged_since_ms)
+    rows = db.execute(query + " ORDER BY id", values).fetchall()
+    return [row_of(row) for row in rows if account_id in (None, row["account_id"])]
+
+
+def watched(db: Connection, now_ms: int) -> list[OrderRow]:
+    """Return the orders the bot must look after.
+
+    Those are live or in doubt; or were sent in the last day and held to be absent; or ended within the last minute,
+    for a fill may be told later than the end.
+    """
+    absent = "SELECT * FROM orders WHERE state='not_placed' AND sent_ms>?"
+    ended = "SELECT * FROM orders WHERE state IN ('filled', 'canceled') AND updated_ms>? AND exchange_order_id<>''"
+    found = [
+        *db.execute(absent, (now_ms - _LATE_MS,)).fetchall(),
+        *db.execute(ended, (now_ms - _AFTER_MS,)).fetchall(),
+    ]
+    return in_states(db, (*LIVE, *DOUBTFUL)) + [row for row in map(row_of, found) if not row.is_settled]
+
+
+def recent(db: Connection, user_id: int, most: int) -> list[OrderRow]:
+    """Return a user's newest orders that were at least confirmed, newest first."""
+    query = "SELECT * FROM orders WHERE user_id=? AND client_order_id IS NOT NULL ORDER BY id DESC LIMIT ?"
+    return [row_of(row) for row in db.execute(query, (user_id, most)).fetchall()]
+
+
+def _no_order(order_id: int) -> UserError:
+    return UserError(f"There is no order #{order_id} of yours.", code="NO_ORDER")
