@@ -1,0 +1,85 @@
+"""Virtual time for a real process: a loop that waits for threads and sockets, and jumps over all other waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import selectors
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from tests.simulation.timeline import START_MS
+
+_LOST_SECONDS = 20.0
+
+
+class _Jumping(selectors.DefaultSelector):
+    """Tells the loop what came in, and lets the time pass when nothing can."""
+
+    loop: Loop
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout is not None and timeout <= 0:
+            return super().select(0)
+        if self.loop.under_way:
+            found = super().select(_LOST_SECONDS)
+            if not found:
+                raise RuntimeError("a thread or an answer from outside got lost")
+            return found
+        found = super().select(0)
+        if not found:
+            if timeout is None:
+                raise RuntimeError("the bot waits for something that never happens")
+            self.loop.now_us += math.ceil(timeout * 1e6)
+        return found
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop in virtual time.
+
+    Attributes:
+        now_us: Virtual microseconds since the beginning of the world.
+        under_way: How many pieces of work threads and the world outside still owe an answer to; time stands still.
+    """
+
+    def __init__(self, now_us: int) -> None:
+        selector = _Jumping()
+        selector.loop = self
+        self.now_us = now_us
+        self.under_way = 0
+        super().__init__(selector)
+        self._clock_resolution = 1e-6
+
+    def time(self) -> float:
+        return self.now_us / 1e6
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Run `func` in a thread, during which no time passes."""
+        assert executor is not None
+        work: Future[Any] = executor.submit(func, *args)
+        self.under_way += 1
+        wrapped = asyncio.wrap_future(work, loop=self)
+        work.add_done_callback(lambda _: self.call_soon_threadsafe(self._arrived))
+        return wrapped
+
+    def _arrived(self) -> None:
+        self.under_way -= 1
+
+
+class LoopClock:
+    """The bot's clock, moved by its loop."""
+
+    def __init__(self, loop: Loop, sleeping: Callable[[], None]) -> None:
+        self._loop = loop
+        self._sleeping = sleeping
+
+    def now_ms(self) -> int:
+        return START_MS + self._loop.now_us // 1000
+
+    def monotonic(self) -> float:
+        return self._loop.now_us / 1e6
+
+    async def sleep(self, seconds: float) -> None:
+        self._sleeping()
+        await asyncio.sleep(seconds)

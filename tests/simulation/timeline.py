@@ -1,0 +1,147 @@
+"""Virtual time: what will happen in the world, and an event loop that jumps from one event to the next."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+START_MS = 1_790_000_000_000
+
+
+class Timeline:
+    """All that will happen, in order. Counted in whole microseconds, so that no run ever rounds."""
+
+    def __init__(self) -> None:
+        self.now_us = 0
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+
+    @property
+    def now_ms(self) -> int:
+        """The true time, UTC milliseconds."""
+        return START_MS + self.now_us // 1000
+
+    def after(self, seconds: float, event: Callable[[], object]) -> None:
+        """Let `event` happen in so many seconds."""
+        heapq.heappush(self._events, (self.now_us + max(1, round(seconds * 1e6)), next(self._numbers), event))
+
+    def at(self, due_us: int, event: Callable[[], object]) -> None:
+        """Let `event` happen at a time, or at once when that has passed."""
+        heapq.heappush(self._events, (max(self.now_us, due_us), next(self._numbers), event))
+
+    def happen(self) -> None:
+        """Jump to the next event and let it happen."""
+        if not self._events:
+            raise RuntimeError("the bot waits for something that never happens")
+        self.now_us, _, event = heapq.heappop(self._events)
+        event()
+
+    def pass_by(self, seconds: float) -> None:
+        """Let so much time pass with no bot running."""
+        until = self.now_us + round(seconds * 1e6)
+        while self._events and self._events[0][0] <= until:
+            self.happen()
+        self.now_us = until
+
+
+class _Call:
+    """What the loop will call: the least that asyncio needs of a handle."""
+
+    __slots__ = ("_args", "_callback", "_context", "_is_cancelled", "_ready")
+
+    def __init__(
+        self, ready: deque[_Call], callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> None:
+        self._ready, self._callback, self._args, self._context = ready, callback, args, context
+        self._is_cancelled = False
+
+    def __call__(self) -> None:
+        """Be due."""
+        if not self._is_cancelled:
+            self._ready.append(self)
+
+    def run(self) -> None:
+        if not self._is_cancelled:
+            if self._context is None:
+                self._callback(*self._args)
+            else:
+                self._context.run(self._callback, *self._args)
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """An asyncio event loop whose waiting is a jump along a `Timeline`. No selector, no thread, no real time.
+
+    Half of what a world costs would be asyncio's own; so timers are events of the timeline, and a call is a `_Call`.
+    """
+
+    def __init__(self, timeline: Timeline) -> None:
+        super().__init__()
+        self._timeline = timeline
+        self._due: deque[_Call] = deque()
+        self._is_stopped = False
+
+    def time(self) -> float:
+        return self._timeline.now_us / 1e6
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
+        call = _Call(self._due, callback, args, context)
+        self._due.append(call)
+        return call
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Any:
+        call = _Call(self._due, callback, args, context)
+        self._timeline.at(self._timeline.now_us + math.ceil(delay * 1e6), call)
+        return call
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
+        call = _Call(self._due, callback, args, context)
+        self._timeline.at(math.ceil(when * 1e6), call)
+        return call
+
+    def run_forever(self) -> None:
+        """Run until `stop`: what is ready first; when nothing is, what the future brings."""
+        due, happen = self._due, self._timeline.happen
+        asyncio._set_running_loop(self)
+        try:
+            while not self._is_stopped:
+                if due:
+                    due.popleft().run()
+                else:
+                    happen()
+        finally:
+            self._is_stopped = False  # it may be run again
+            asyncio._set_running_loop(None)
+
+    def stop(self) -> None:
+        """Run nothing more."""
+        self._is_stopped = True
+
+    def _write_to_self(self) -> None:
+        raise AssertionError("there is one thread")
+
+
+class VirtualClock:
+    """The bot's clock: right, and moved only by the loop."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+
+    def now_ms(self) -> int:
+        return self._timeline.now_ms
+
+    def monotonic(self) -> float:
+        return self._timeline.now_us / 1e6
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
