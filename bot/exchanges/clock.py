@@ -44,9 +44,15 @@ class ExchangeClock:
         """Say whether the offset should be measured again before the next signature."""
         if self._anchor is None:
             return True
+        return self._clock.monotonic() - self._anchor[1] > _STALE_SECONDS or self.has_jumped()
+
+    def has_jumped(self) -> bool:
+        """Say whether the wall clock moved against the monotonic one since the offset was asked for."""
+        if self._anchor is None:
+            return False
         wall, monotonic = self._anchor
         elapsed = self._clock.monotonic() - monotonic
-        return elapsed > _STALE_SECONDS or abs(self._clock.now_ms() - wall - elapsed * 1000) > _JUMP_MS
+        return abs(self._clock.now_ms() - wall - elapsed * 1000) > _JUMP_MS
 
     def learn(self, server_ms: int, *, began_ms: int, ended_ms: int) -> None:
         """Take over a measurement: the exchange said `server_ms` between two readings of our clock."""

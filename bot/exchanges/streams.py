@@ -279,7 +279,7 @@ class _Line:
     def _events(self, data: str | bytes) -> list[Event]:
         try:
             return list(self._runner.hook.read_frame(data=data) or ())
-        except (Exception, SystemExit) as crash:
+        except BaseException as crash:
             if not self._has_crashed:  # once a socket: what comes may come a hundred times a second
                 log.error(
                     "%s: the plugin could not read a frame (%s)", self._runner.transport.info.id, type(crash).__name__

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import stamina
 
 from bot.clock import Clock
+from bot.contract import manifest
 from bot.contract.errors import (
     BotError,
     ClockSkew,
@@ -28,7 +29,7 @@ from bot.contract.errors import (
 from bot.contract.models import ExchangeInfo
 from bot.contract.wire import Credentials, Flow, Request, Response
 from bot.exchanges.clock import ExchangeClock
-from bot.exchanges.limits import Limiter
+from bot.exchanges.limits import Limiter, Priority
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ _BAN_SECONDS = 120.0
 _LARGEST_BODY = 64 * 1024
 _READ_SECONDS = 10.0
 _PLACE_SECONDS = 15.0
+_LONGEST_FLOW_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,11 @@ class _Call:
     account_id: int
     credentials: OpenCredentials | None
     before_send: BeforeSend | None
-    urgent: bool
+    priority: Priority
     departed: bool = False  # the first byte of a placing request may have left
     accepted: bool = False
     span_ms: tuple[int, int] = (0, 0)  # our clock before and after the newest request
+    waited_seconds: float = 0.0  # for limits, which is not the plugin's doing
 
 
 class Transport:
@@ -110,6 +113,19 @@ class Transport:
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._paths = re.compile("|".join(re.escape(path).replace(r"\*", r"[^/?#\s]+") for path in info.paths))
 
+    def flow(self, hook: str, **arguments: Any) -> Any:
+        """Ask the plugin for a flow; `None` where it has no such hook. Whatever guards refuse passes through.
+
+        Raises:
+            PluginError: The plugin, or a guard around it, failed. Nothing was sent.
+        """
+        try:
+            return getattr(self._hook, hook)(**arguments)
+        except BotError:
+            raise
+        except BaseException as crash:
+            self._blame(crash, placed=False)
+
     async def run(
         self,
         flow: Flow[T],
@@ -117,7 +133,7 @@ class Transport:
         account_id: int = 0,
         credentials: OpenCredentials | None = None,
         before_send: BeforeSend | None = None,
-        urgent: bool = False,
+        priority: Priority = "usual",
     ) -> T:
         """Drive `flow` to its result, sending every request it yields.
 
@@ -127,13 +143,13 @@ class Transport:
             credentials: Opens the account's keys for one signature; `None` for public flows.
             before_send: Awaited when a placing request is signed and before its first byte leaves. Only with it may
                 a flow place. An error it raises ends the flow with nothing sent.
-            urgent: Whether the request may use the reserve of each limit.
+            priority: How much of each limit the requests may use; see `Limiter`.
 
         Raises:
             ExchangeError: As `map_error` classed the reply, or the wire the failure.
             PluginError: The plugin broke the contract, and nothing was placed.
         """
-        return await self._drive(flow, _Call(account_id, credentials, before_send, urgent))
+        return await self._drive(flow, _Call(account_id, credentials, before_send, priority))
 
     async def signed(self, request: Request, *, account_id: int, credentials: OpenCredentials) -> Request:
         """Return the login of a socket, checked, stamped and signed as if it were to be sent.
@@ -142,7 +158,7 @@ class Transport:
             PluginError: The plugin broke the contract.
             NotSent: The exchange ordered a pause.
         """
-        call = _Call(account_id, credentials, None, urgent=True)
+        call = _Call(account_id, credentials, None, "urgent")
         self._check(request, call, sent=1, placed=False)
         async with self._turn(request, call):
             _, signed, _ = await self._prepare(request, call)
@@ -150,13 +166,13 @@ class Transport:
 
     async def measure_clock(self) -> None:
         """Ask the exchange for its time, where it tells. A failure leaves the offset as it was."""
-        call = _Call(0, None, None, urgent=True)
+        call = _Call(0, None, None, "urgent")
         try:
-            flow = self._hook.server_time()
+            flow = self.flow("server_time")
             if flow is not None:
                 server_ms = await self._drive(flow, call)
                 self.clock.learn(server_ms, began_ms=call.span_ms[0], ended_ms=call.span_ms[1])
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             log.warning("%s: clock not measured: %s", self.info.id, error)
         self.clock.rest()
 
@@ -167,19 +183,20 @@ class Transport:
     async def _drive(self, flow: Flow[T], call: _Call) -> T:
         value: Response | None = None
         error: ExchangeError | None = None
-        sent, placed = 0, False
+        sent, placed, began = 0, False, self._own_clock.monotonic()
         try:
             while True:
                 try:
                     request = flow.send(value) if error is None else flow.throw(error)  # type: ignore[arg-type]
                     sent += 1
                     self._check(request, call, sent=sent, placed=placed)
+                    self._check_time(call, began)
                 except StopIteration as stop:
                     result: T = stop.value
                     return result
                 except BotError:
                     raise
-                except (Exception, SystemExit) as crash:
+                except BaseException as crash:  # no await in the block: even a cancellation here is the plugin's own
                     self._blame(crash, placed=call.departed)
                 value = error = None
                 placed = placed or request.places
@@ -188,7 +205,7 @@ class Transport:
                     call.accepted = call.accepted or request.places
                 except ExchangeError as failure:
                     if request.places and not isinstance(failure, Rejected):
-                        with suppress(Exception, SystemExit):
+                        with suppress(BaseException):
                             flow.throw(failure)  # guards see how it ended, and nobody has a say in it
                         raise
                     error = failure
@@ -198,8 +215,14 @@ class Transport:
                 raise OutcomeUnknown(f"{self.info.title} took the order, then: {failure}") from failure
             raise
         finally:
-            with suppress(Exception, SystemExit):
+            with suppress(BaseException):
                 flow.close()
+
+    def _check_time(self, call: _Call, began: float) -> None:
+        if self._own_clock.monotonic() - began - call.waited_seconds > _LONGEST_FLOW_SECONDS:
+            raise PluginError(
+                f"The {self.info.title} plugin asked on after {_LONGEST_FLOW_SECONDS:.0f} seconds in one call."
+            )
 
     def _check(self, request: Request, call: _Call, *, sent: int, placed: bool) -> None:
         if sent > _MOST_REQUESTS:
@@ -211,16 +234,21 @@ class Transport:
         named = f"{request.method} {request.path}"
         if request.host not in self.info.hosts:
             raise PluginError(f"The {self.info.title} plugin named a host it did not declare: {request.host}.")
-        if not self._paths.fullmatch(named):
+        if not self._paths.fullmatch(named) or manifest.moves_money(request.path):
             raise PluginError(f"The {self.info.title} plugin asked for {named}, which is not on its list of paths.")
-        if len(request.stamped(0).body) > _LARGEST_BODY:
-            raise PluginError(f"The {self.info.title} plugin made a body above {_LARGEST_BODY} bytes.")
+        self._check_size(request.stamped(0))
         if not request.costs.keys() <= self.info.limits.keys():
             raise PluginError(f"The {self.info.title} plugin named a limit it did not declare, for {named}.")
         if request.auth != "none" and call.credentials is None:
             raise PluginError(f"The {self.info.title} plugin asked for a signature in a call that has no account.")
         if request.places and (placed or call.before_send is None):
             raise PluginError(f"The {self.info.title} plugin tried to place an order where it may not: {named}.")
+
+    def _check_size(self, request: Request) -> None:
+        if len(request.body) > _LARGEST_BODY:
+            raise PluginError(f"The {self.info.title} plugin made a body above {_LARGEST_BODY} bytes.")
+        for name in filter(manifest.is_header_of_the_core, request.headers):
+            raise PluginError(f"The {self.info.title} plugin set the header {name}, which is the bot's to set.")
 
     def _blame(self, crash: BaseException, *, placed: bool) -> NoReturn:
         log.error("%s: the plugin failed", self.info.id, exc_info=crash)
@@ -244,7 +272,11 @@ class Transport:
             async with self._measuring:  # one measurement serves all who wait for it
                 if self.clock.is_stale():
                     await self.measure_clock()
-        await self.limiter.acquire(request.costs, call.account_id, urgent=call.urgent)
+        asked = self._own_clock.monotonic()
+        await self.limiter.acquire(request.costs, call.account_id, call.priority)
+        call.waited_seconds += self._own_clock.monotonic() - asked
+        if request.auth != "none" and self.clock.has_jumped():  # while it waited for the limits
+            await self.measure_clock()
         keys = None if request.auth == "none" or call.credentials is None else await call.credentials()
         timestamp = self.clock.timestamp()
         stamp = timestamp if self.info.timestamp_unit == "ms" else timestamp // 1000
@@ -290,7 +322,10 @@ class Transport:
                 request.host,
                 request.places,
             )
-        except (Exception, SystemExit) as crash:
+            self._check_size(signed)
+        except PluginError:
+            raise
+        except BaseException as crash:
             self._blame(crash, placed=False)
         if not is_same:
             raise PluginError(f"The {self.info.title} plugin changed the address of a request while signing it.")
@@ -306,7 +341,7 @@ class Transport:
             error = self._hook.map_error(request=request, response=response)
         except OutcomeUnknown as doubt:  # `Response.json` raises it, and says better what is wrong
             return doubt
-        except (Exception, SystemExit) as crash:
+        except BaseException as crash:
             log.error("%s: map_error failed", self.info.id, exc_info=crash)
             return OutcomeUnknown(f"{self.info.title}'s reply could not be understood", status=response.status)
         if error is None or isinstance(error, (Rejected, OutcomeUnknown)):

@@ -1,6 +1,6 @@
 """The checks that every exchange plugin passes. Subclass `ExchangeContract` in one file of the plugin's tests.
 
-Needs pytest and hypothesis, which the extra `dev` brings. A failure names the plugin's file, the hook and the remedy.
+`tradewire plugin check` runs them too, without pytest. A failure names the plugin's file, the hook and the remedy.
 """
 
 from __future__ import annotations
@@ -10,41 +10,27 @@ import json
 import re
 import traceback
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from decimal import Decimal
-from itertools import product
+from itertools import cycle, product
 from typing import get_args
-from urllib.parse import quote, urlsplit
+from unittest import SkipTest
+from urllib.parse import quote
 
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from bot.contract import hookspecs
+from bot.contract import hookspecs, manifest
 from bot.contract.errors import ExchangeError, OutcomeUnknown, Rejected, UserError
 from bot.contract.models import CONTRACT_VERSION, Base, Order, OrderType
 from bot.contract.streams import Event
-from bot.contract.wire import Credentials, Request, Response, Secret
+from bot.contract.wire import Request, Response, Secret
 from bot.testing.drafts import ODD, broken, drafts, numbers, oddities, widened, wire_text
-from bot.testing.rehearsal import NOW_MS, Call, Rehearsal
+from bot.testing.noise import WORDS, bodies, statuses
+from bot.testing.rehearsal import NOW_MS, Call, Rehearsal, Vector
 
-__all__ = ["NOW_MS", "ExchangeContract"]
+__all__ = ["NOW_MS", "ExchangeContract", "Vector"]
 
 NEEDED = {"cancel_all": "cancel_all", "key_report": "key_permissions", "find_by_client_id": "find_order"}
 _ANSWER = {"find_order", "open_orders", "order_status", "balances", "markets", "ticker", "place_order"}
 """Hooks for which an empty reply is no answer."""
-
-_scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["0", "200", "NaN", "ok"])
-_WORDS = """code msg message error status data result success err-code event op arg args channel topic action id method
- params ping pong symbol orderId price type e s"""
-_names = st.sampled_from(_WORDS.split()) | st.text(max_size=6)
-_json = st.recursive(
-    _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names, inner, max_size=4), max_leaves=8
-)
-_bodies = (
-    st.binary(max_size=40) | st.text(max_size=40).map(str.encode) | _json.map(lambda each: json.dumps(each).encode())
-)
-_quick = settings(max_examples=200, deadline=None, database=None, derandomize=True, report_multiple_bugs=False)
 
 
 class ExchangeContract(Rehearsal):
@@ -76,20 +62,9 @@ class ExchangeContract(Rehearsal):
 
         sane(re.fullmatch(r"[a-z][a-z0-9_]*", info.id), f"has the id {info.id!r}", "Use lower-case letters and digits.")
         sane(info.title, "has no title", "Give the name people use.")
-        for name, origin in info.hosts.items():
-            parts = urlsplit(origin)
-            whole = parts.scheme in ("https", "wss") and parts.netloc and not (parts.path or parts.query)
-            sane(whole, f"has the host {name!r}: {origin}", "Write https:// or wss:// and the name, without a path.")
-        names = info.credential_fields
-        known = {each.name for each in fields(Credentials)}
-        fits = {*names} <= known and "secret" in names and len({*names}) == len(names)
-        sane(fits, f"asks for {names}", "Name secret, and others of key, passphrase and email, once each.")
+        for what, remedy in manifest.objections(info):
+            self.fail("exchange_info", what, remedy)
         sane(len({*info.paths}) == len(info.paths), "lists a path twice", "Leave one of them.")
-        for path in info.paths:
-            named = re.fullmatch(r"(GET|POST|PUT|DELETE) /[^?#\s]*", path)
-            sane(named, f"lists {path!r}", "Write the method in upper case, a space, and the path without a query.")
-            harmless = not re.search("withdraw|transfer|address", path, re.IGNORECASE)
-            sane(harmless, f"lists {path!r}, which could move money away", "Remove it; a bot trades and no more.")
         for name, limits in info.limits.items():
             good = limits and all(each.amount > 0 and each.seconds > 0 for each in limits)
             sane(good, f"has a limit {name!r} of nothing", "Give an amount and seconds above zero.")
@@ -144,6 +119,22 @@ class ExchangeContract(Rehearsal):
             shown = wire_text(signed) + repr(signed)
             self.require(not any(each in shown for each in forms), "sign", "sends the secret", "Send a signature only.")
 
+    def test_sign_gives_the_published_signatures(self) -> None:
+        """The examples that the exchange or another client gives come out to the letter."""
+        if not self.vectors:
+            raise SkipTest("no published signatures: name some in `vectors`; only they prove that the exchange accepts")
+        for vector in self.vectors:
+            keys = vector.credentials
+            request = vector.request.stamped(vector.timestamp)
+            signed: Request = self.hook.sign(request=request, credentials=keys, timestamp=vector.timestamp)
+            told = {name.lower(): value for name, value in signed.headers.items()}
+            for name, value in vector.headers.items():
+                what = f"sends {name}: {told.get(name.lower())!r}, where {vector.source} has {value!r}"
+                self.require(told.get(name.lower()) == value, "sign", what, "Compare the text that is signed.")
+            sent = (signed.target, signed.body)
+            wanted = (vector.target or signed.target, vector.body or signed.body)
+            self.require(sent == wanted, "sign", f"sends {sent}, where {vector.source} has {wanted}", "Keep its order.")
+
     def test_secret_is_in_no_error_and_in_no_later_request(self) -> None:
         """Neither an error of `sign`, nor what the plugin does after signing, shows the secret."""
         secret = self.credentials.secret.reveal()
@@ -178,15 +169,15 @@ class ExchangeContract(Rehearsal):
             what = f"calls HTTP {status} {body!r} {type(error).__name__}, though no row has its code {error.code!r}"
             self.fail("map_error", what, "Return OutcomeUnknown for what the exchange does not document.")
 
-        for name, odd, status in product(_WORDS.split(), ODD, (200, 400)):
+        for name, odd, status in product(WORDS, ODD, (200, 400)):
             check(asked[0], status, json.dumps({name: odd}).encode())
-        statuses = st.sampled_from([200, 400, 401, 404, 500]) | st.integers(100, 599)
-        _quick(given(st.sampled_from(asked), statuses, _bodies)(check))()
+        for request, status, body in zip(cycle(asked), statuses(), bodies(), strict=False):
+            check(request, status, body)
 
     def test_read_frame_never_raises(self) -> None:
         """A frame of a kind that the plugin does not know means nothing, and does no harm."""
         if "read_frame" not in self.hooks:
-            pytest.skip("the plugin has no streams")
+            raise SkipTest("the plugin has no streams")
 
         def check(data: str | bytes) -> None:
             try:
@@ -196,9 +187,11 @@ class ExchangeContract(Rehearsal):
             good = isinstance(events, Sequence) and all(isinstance(each, get_args(Event)) for each in events)
             self.require(good, "read_frame", f"returned {events!r}", "Return a list of events.")
 
-        for name, odd in product(_WORDS.split(), ODD):
+        for name, odd in product(WORDS, ODD):
             check(json.dumps({name: odd}))
-        _quick(given(st.text(max_size=40) | st.binary(max_size=40) | _json.map(json.dumps))(check))()
+        for body in bodies():
+            check(body.decode(errors="replace"))
+            check(body)
 
     # Placing
 

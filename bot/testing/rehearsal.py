@@ -10,8 +10,8 @@ from decimal import Decimal
 from functools import cached_property
 from inspect import isgenerator
 from typing import Any, ClassVar, NoReturn
+from unittest import SkipTest
 
-import pytest
 from pluggy import PluginManager, PluginValidationError
 
 from bot.contract import hookspecs
@@ -20,6 +20,7 @@ from bot.contract.models import (
     Account,
     Balance,
     Base,
+    Candle,
     ExchangeInfo,
     Fill,
     KeyPermissions,
@@ -39,11 +40,12 @@ from bot.testing.strict import Received, StrictExchange
 NOW_MS = 1_700_000_000_000
 MOST_REQUESTS = 20
 _ADDRESS = ("method", "path", "host", "places", "auth")
-PUBLIC = {"markets", "ticker", "order_book", "server_time", "public_stream"}
+PUBLIC = {"markets", "ticker", "order_book", "candles", "server_time", "public_stream"}
 KINDS: Mapping[str, tuple[type, ...]] = {
     "markets": (Market,),
     "ticker": (Ticker,),
     "order_book": (OrderBook,),
+    "candles": (Candle,),
     "server_time": (int,),
     "balances": (Balance,),
     "detect": (Mapping,),
@@ -74,6 +76,29 @@ class Call:
     error: Exception | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vector:
+    """A published example of a signature.
+
+    Attributes:
+        source: Where it is from: a page of the documentation with the date it was read, or another client.
+        request: Unsigned.
+        timestamp: In the plugin's `timestamp_unit`.
+        credentials: The example's.
+        headers: Those of the signed request that the example shows.
+        target: Path and query as they are sent; empty where the example does not show them.
+        body: As it is sent; empty where the example does not show it.
+    """
+
+    source: str
+    request: Request
+    timestamp: int
+    credentials: Credentials
+    headers: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    body: bytes = b""
+
+
 class ContractBroken(AssertionError):
     """The plugin breaks the contract; the text says where, and what to do."""
 
@@ -86,11 +111,15 @@ class Rehearsal:
         credentials: Invented ones; the secret has at least eight characters that occur nowhere else.
         accounts: One of every kind of account that the plugin tells apart.
         market: Used for drafts of orders where there is no local exchange.
+        vectors: Published signatures that `sign` must give.
+        clock: What `exchange` gives to the local exchange; a fixed time, and in `tradewire demo` the machine's.
     """
 
     plugin: Any
     credentials: ClassVar[Credentials]
     accounts: ClassVar[Sequence[Account]] = (Account(1, "main"),)
+    vectors: ClassVar[Sequence[Vector]] = ()
+    clock: Callable[[], int] = staticmethod(lambda: NOW_MS)
     market: ClassVar[Market] = Market(
         symbol="BTC/USDT",
         exchange_symbol="BTCUSDT",
@@ -260,6 +289,23 @@ class Rehearsal:
         self.check_result(hook, call.result, "at the local exchange")
         return call
 
+    def _look_at_candles(
+        self,
+        exchange: StrictExchange,
+        market: Market,
+        ask: Callable[..., Any],
+        holds: Callable[[object, str, str], None],
+    ) -> None:
+        """Ask for two days of hours."""
+        end_ms = exchange.clock()
+        start_ms = end_ms - 48 * 3_600_000
+        found = ask("candles", market=market, interval="1h", start_ms=start_ms, end_ms=end_ms) or []
+        times = [each.at_ms for each in found]
+        holds(found and times == sorted({*times}), "candles", f"shows candles of {times}, not each once, oldest first")
+        holds(all(start_ms <= at <= end_ms for at in times), "candles", f"shows candles of {times}, outside the hours")
+        fits = all(each.low <= min(each.open, each.close) <= max(each.open, each.close) <= each.high for each in found)
+        holds(fits, "candles", f"mixes up open, high, low and close in {found[:2]}")
+
     def draft(self, account: Account, order: Order, *, carried_out: bool = False) -> Call:
         """Ask for `order`, up to the placing request, or to the end where there is an exchange to carry it out."""
         exchange = self.exchange(account)
@@ -312,7 +358,7 @@ class Rehearsal:
         """Use every hook once or more, in the order of an order's life."""
         exchange = self.exchange(account)
         if exchange is None:
-            pytest.skip("override `exchange` to run the flows against a strict local exchange")
+            raise SkipTest("override `exchange` to run the flows against a strict local exchange")
         calls: list[Call] = []
 
         def ask(hook: str, **arguments: Any) -> Any:
@@ -333,6 +379,7 @@ class Rehearsal:
         here = {**me, "markets": [market]}
         last = ask("ticker", market=market).last
         ask("order_book", market=market)
+        self._look_at_candles(exchange, market, ask, holds)
         server_ms = ask("server_time")
         close = server_ms is None or abs(server_ms - exchange.clock()) < 2000
         holds(close, "server_time", f"says {server_ms}, not {exchange.clock()} milliseconds")

@@ -168,9 +168,9 @@ class Rig:
     async def before_send(self, departure: Departure) -> None:
         self.departures.append(departure)
 
-    async def read(self, flow: Flow[T], *, urgent: bool = False) -> T:
+    async def read(self, flow: Flow[T]) -> T:
         """Run a flow that may not place."""
-        return await self.transport.run(flow, account_id=7, credentials=self.credentials, urgent=urgent)
+        return await self.transport.run(flow, account_id=7, credentials=self.credentials)
 
     async def place(self, flow: Flow[T] | None = None, before_send: BeforeSend | None = None) -> T:
         """Run a flow that may place; the plugin's `place_order` unless another is given."""

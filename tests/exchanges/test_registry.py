@@ -23,6 +23,7 @@ from bot import (
 )
 from bot.contract.errors import PluginError
 from bot.exchanges import registry
+from bot.exchanges.lock import Lock
 from bot.exchanges.registry import Catalog, Plugin
 from bot.testing.drive import drive
 from tests.exchanges.acme import ACCOUNT, ORDER, Acme, place, reply, rig
@@ -303,83 +304,72 @@ def test_map_error_of_one_exchange_is_not_asked_for_another() -> None:
     assert answers == {"acme": "InsufficientFunds", "other": "NoneType"}
 
 
-class Installed:
-    """Entry points, as `importlib.metadata` lists them."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-        self.points = [metadata.EntryPoint(name, f"module_{name}", "tradewire") for name in names]
-        self.groups: list[str] = []
-        monkeypatch.setattr(metadata, "entry_points", self.entry_points)
-        monkeypatch.delenv("TRADEWIRE_LOAD_PLUGINS", raising=False)
-
-    def entry_points(self, group: str) -> list[metadata.EntryPoint]:
-        self.groups.append(group)
-        return self.points
+BUNDLED = ["bitget", "bitopro", "bitrue", "btcc"]
+ALL_OFF = "TRADEWIRE_LOAD_PLUGINS does not name it; add it there, or unset that variable"
 
 
 @pytest.mark.parametrize(
     ("wanted", "names"),
     [
-        (None, ["a", "b", "c"]),
+        (None, BUNDLED),
         ("", []),
-        ("b", ["b"]),
-        (" c , a ", ["a", "c"]),
-        ("b,nobody", ["b"]),
-        ("B", []),
+        ("bitrue", ["bitrue"]),
+        (" btcc , bitget ", ["bitget", "btcc"]),
+        ("bitrue,nobody", ["bitrue"]),
+        ("Bitget", []),
     ],
 )
-def test_discover_loads_the_plugins_that_are_named(
+def test_discover_imports_the_plugins_that_are_named(
     monkeypatch: pytest.MonkeyPatch, wanted: str | None, names: list[str]
 ) -> None:
-    """All without the variable, none when it is empty; the others are not even imported."""
-    installed = Installed(monkeypatch, "a", "b", "c")
+    """All without the variable, none when it is empty; the others are not imported, and say why."""
+    monkeypatch.delenv("TRADEWIRE_LOAD_PLUGINS", raising=False)
     if wanted is not None:
         monkeypatch.setenv("TRADEWIRE_LOAD_PLUGINS", wanted)
-    loaded: list[str] = []
-
-    def load(point: metadata.EntryPoint) -> str:
-        loaded.append(point.name)
-        return point.value
-
-    assert registry.discover(load) == [Plugin(name, f"module_{name}", "unknown") for name in names]
-    assert (loaded, installed.groups) == (names, ["tradewire"])
+    imported: list[str] = []
+    found = registry.discover(load=lambda point, _: imported.append(point.name) or point.value)
+    assert imported == names
+    expected = [
+        (name, f"tradewire_{name}", "", False) if name in names else (name, None, ALL_OFF, True) for name in BUNDLED
+    ]
+    mine = [each for each in found if each.trust == "bundled"]
+    assert [(each.name, each.module, each.problem, each.is_off) for each in mine] == expected
 
 
 @pytest.mark.parametrize("failure", [ImportError("no module"), SystemExit(3), SyntaxError("bad"), KeyError("x")])
 def test_discover_survives_a_plugin_that_cannot_be_imported(
     monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
-    """Even one that ends the program; the next one is loaded all the same."""
-    Installed(monkeypatch, "bad", "good")
+    """Even one that ends the program; the next one is imported all the same."""
+    monkeypatch.delenv("TRADEWIRE_LOAD_PLUGINS", raising=False)
 
-    def load(point: metadata.EntryPoint) -> Any:
-        if point.name == "bad":
+    def load(point: metadata.EntryPoint, lock: Lock) -> Any:
+        if point.name == "bitget":
             raise failure
         return "module"
 
-    text = f"it cannot be imported ({type(failure).__name__}: {failure}); reinstall or upgrade unknown"
-    assert registry.discover(load) == [
-        Plugin("bad", None, "unknown", problem=text),
-        Plugin("good", "module", "unknown"),
-    ]
+    found = {each.name: each for each in registry.discover(load=load)}
+    text = f"it cannot be imported ({type(failure).__name__}: {failure}); reinstall or upgrade tradewire-bitget"
+    assert (found["bitget"].module, found["bitget"].problem) == (None, text)
+    assert (found["bitrue"].module, found["bitrue"].problem) == ("module", "")
 
 
 def test_discover_lets_the_operator_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C during a slow import is not a broken plugin."""
-    Installed(monkeypatch, "slow")
+    monkeypatch.delenv("TRADEWIRE_LOAD_PLUGINS", raising=False)
 
-    def load(point: metadata.EntryPoint) -> Any:
+    def load(point: metadata.EntryPoint, lock: Lock) -> Any:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        registry.discover(load)
+        registry.discover(load=load)
 
 
 def test_discover_finds_the_plugin_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real entry point, its distribution and version, end in a usable exchange."""
     monkeypatch.setenv("TRADEWIRE_LOAD_PLUGINS", "bitget")
     plugins = registry.discover()
-    assert [(plugin.name, plugin.distribution, plugin.problem) for plugin in plugins] == [
-        ("bitget", "tradewire-bitget", "")
+    assert [(each.name, each.distribution, each.trust) for each in plugins if not each.problem] == [
+        ("bitget", "tradewire-bitget", "bundled")
     ]
     assert list(registry.catalog(plugins).exchanges) == ["bitget"]

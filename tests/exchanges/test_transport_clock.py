@@ -208,7 +208,7 @@ async def test_ban_holds_back_every_user_for_as_long_as_was_said(answer: Respons
     for account in others:
         if seconds > 11:
             with pytest.raises(NotSent, match="Acme allows no more requests for 11 seconds"):
-                await on.transport.run(ask(BALANCES), account_id=account, credentials=on.credentials, urgent=True)
+                await on.transport.run(ask(BALANCES), account_id=account, credentials=on.credentials, priority="urgent")
     assert len(on.wire.sent) == 1
     on.clock.advance(max(0, seconds - 0.5 - (on.clock.monotonic() - began)))
     for account in others:
@@ -264,7 +264,7 @@ async def test_hundred_users_under_a_ban_send_nothing_in_the_forbidden_time() ->
         for flow in (ask(BALANCES), ask(place())):
             try:
                 await on.transport.run(
-                    flow, account_id=account, credentials=on.credentials, before_send=on.before_send, urgent=True
+                    flow, account_id=account, credentials=on.credentials, before_send=on.before_send, priority="urgent"
                 )
             except (NotSent, PluginError) as error:
                 classes.append(type(error).__name__)
@@ -301,3 +301,21 @@ async def test_rising_nonces_arrive_in_the_order_they_were_signed(nonce: str, in
     on = rig_on(wire, Acme(nonce=nonce))
     await asyncio.gather(on.read(ask(BALANCES)), on.read(ask(BALANCES)))
     assert (wire.arrived == sorted(wire.arrived)) is in_order
+
+
+async def test_clock_that_jumps_while_a_request_waits_for_the_limits_is_measured_before_the_signature() -> None:
+    """The wait may be ten seconds long, and a machine may be resumed within it."""
+    on, wire = timed()
+    await on.read(ask(BALANCES))
+    acquire = on.transport.limiter.acquire
+
+    async def slow(*arguments: Any) -> None:
+        await acquire(*arguments)
+        on.clock.set_wall(3_600_000)
+        wire.ahead_ms -= 3_600_000
+        on.transport.limiter.acquire = acquire  # type: ignore[method-assign]
+
+    on.transport.limiter.acquire = slow  # type: ignore[method-assign]
+    await on.read(ask(BALANCES))
+    assert wire.paths == ["/v1/time", "/v1/balances", "/v1/time", "/v1/balances"]
+    assert wire.stamps[-1] == START_MS + AHEAD_MS

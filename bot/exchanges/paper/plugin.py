@@ -10,13 +10,16 @@ from typing import Any
 from bot.contract.errors import ExchangeError, InsufficientFunds, InvalidOrder, OrderNotFound, OutcomeUnknown
 from bot.contract.hookspecs import hookimpl
 from bot.contract.models import (
+    INTERVALS,
     Account,
     Balance,
+    Candle,
     Capabilities,
     ClientId,
     ErrorRow,
     ExchangeInfo,
     Fill,
+    Interval,
     Market,
     Order,
     OrderAck,
@@ -168,6 +171,20 @@ class PaperPlugin:
     def order_book(self, market: Market) -> Flow[OrderBook]:
         reply = yield Request.get("/v1/book", {"symbol": market.exchange_symbol}, auth="none")
         return reply.decode(OrderBook)
+
+
+class WithCandles(PaperPlugin):
+    """A paper exchange that stands for no real one, whose wire tells how prices went."""
+
+    @hookimpl
+    def exchange_info(self) -> ExchangeInfo:
+        return replace(self._info, paths=(*PATHS, "GET /v1/candles"))
+
+    @hookimpl
+    def candles(self, market: Market, interval: Interval, start_ms: int, end_ms: int) -> Flow[list[Candle]]:
+        query = {"symbol": market.exchange_symbol, "step_ms": INTERVALS[interval]}
+        reply = yield Request.get("/v1/candles", {**query, "start_ms": start_ms, "end_ms": end_ms}, auth="none")
+        return reply.decode(list[Candle])
 
 
 def _order_fields(account: Account, order: Order) -> dict[str, Any]:

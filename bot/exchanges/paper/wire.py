@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from bot.contract.errors import BotError, NotSent, OutcomeUnknown
-from bot.contract.models import Market, OrderBook, Ticker
+from bot.contract.models import Candle, Market, OrderBook, Ticker
 from bot.contract.wire import Request, Response
 from bot.exchanges.paper import matching
 from bot.exchanges.paper.state import PaperOrder, PaperState, Refusal
@@ -22,6 +22,7 @@ STARTING: Mapping[str, Decimal] = {"USDT": Decimal(10_000), "BTC": Decimal("0.1"
 """What a new account holds, of the assets that the markets know."""
 
 _STATUS = {"ORDER_NOT_FOUND": 404, "DUPLICATE_CLIENT_ID": 409}
+_PARTS = 12  # how often a candle looks at the price
 _EMPTY = OrderBook((), ())
 
 
@@ -35,6 +36,7 @@ class PaperWire:
         markets: The markets of the exchange it stands for. Asked often: bring a cached answer.
         book: The current book of a market.
         now_ms: The time, UTC milliseconds.
+        price: The price of a market at a time, where that can be told; candles are made of it.
         starting: What a new account holds.
     """
 
@@ -45,12 +47,14 @@ class PaperWire:
         markets: Callable[[], Awaitable[Sequence[Market]]],
         book: Callable[[Market], Awaitable[OrderBook]],
         now_ms: Callable[[], int],
+        price: Callable[[Market, int], Decimal] | None = None,
         starting: Mapping[str, Decimal] = STARTING,
     ) -> None:
         self._store = store
         self._markets = markets
         self._book = book
         self._now_ms = now_ms
+        self._price = price
         self._starting = starting
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -79,6 +83,8 @@ class PaperWire:
         if path == "/v1/markets":
             return [asdict(market) for market in markets]
         market = _named({market.exchange_symbol: market for market in markets}, fields["symbol"])
+        if path == "/v1/candles":
+            return self._candles(market, *(int(fields[name]) for name in ("step_ms", "start_ms", "end_ms")))
         book = await self._book(market)
         if path == "/v1/book":
             return asdict(book)
@@ -88,6 +94,16 @@ class PaperWire:
         bid, ask = (levels[0][0] if levels else None for levels in (book.bids, book.asks))
         last = middle // market.price_step * market.price_step
         return asdict(Ticker(exchange_symbol=market.exchange_symbol, last=last, bid=bid, ask=ask, at_ms=self._now_ms()))
+
+    def _candles(self, market: Market, step_ms: int, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
+        if self._price is None:
+            raise Refusal("UNKNOWN_MARKET", f"no history of {market.symbol} is kept on paper")
+        found = []
+        for at_ms in range(-(-start_ms // step_ms) * step_ms, end_ms + 1, step_ms):
+            until = min(at_ms + step_ms, end_ms)
+            seen = [self._price(market, at_ms + (until - at_ms) * part // _PARTS) for part in range(_PARTS + 1)]
+            found.append(asdict(Candle(at_ms, seen[0], max(seen), min(seen), seen[-1], Decimal(1))))
+        return found
 
     async def _private(self, request: Request, fields: Mapping[str, Any], timeout_seconds: float) -> Any:
         account = int(fields["account"])

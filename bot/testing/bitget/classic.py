@@ -6,6 +6,7 @@ from typing import Literal, cast
 
 from bot.testing.bitget import orders
 from bot.testing.bitget.call import BitgetAccount, Call, endpoint
+from bot.testing.candles import candles_of
 from bot.testing.ledger import ZERO, Level, Order, Plan, plain
 
 # Market data
@@ -57,6 +58,20 @@ def _tickers(call: Call) -> object:
 
 def best(levels: list[Level]) -> tuple[str, str]:
     return (plain(levels[0][0]), plain(levels[0][1])) if levels else ("", "")
+
+
+_STEPS_MS = {"1min": 1, "5min": 5, "15min": 15, "30min": 30, "1h": 60, "4h": 240, "1Dutc": 1440}
+
+
+@endpoint("GET /api/v2/spot/market/candles", "public", 20, "symbol! granularity! startTime endTime limit")
+def _candles(call: Call) -> object:
+    step, limit = _STEPS_MS.get(call.get("granularity")), call.integer("limit", 100)
+    if step is None or not 0 < limit <= 1000:
+        raise call.refused("parameter", "Parameter granularity error")
+    now = call.exchange.clock()
+    start, end = call.integer("startTime", now - limit * step * 60_000), call.integer("endTime", now)
+    rows = candles_of(call.pair(), step * 60_000, start, end)
+    return [[str(at), *map(plain, prices), "1.5", "90000", "90000"] for at, *prices in rows][-limit:]
 
 
 @endpoint("GET /api/v2/spot/market/orderbook", "public", 20, "symbol! type limit")

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, cast
 
 from bot.testing.bitopro.call import DAY_MS, BitoProPair, Call, Handler, Right, Shown, refused, status, wire_id
+from bot.testing.candles import candles_of
 from bot.testing.ledger import ZERO, InsufficientBalance, Order, Plan, plain
 
 if TYPE_CHECKING:
@@ -46,6 +47,23 @@ def _ticker(exchange: StrictBitoPro, call: Call) -> object:
     numbers = {"lastPrice": last, "high24hr": last, "low24hr": last, "volume24hr": "9.13089740"}
     # Documented as a list; this is what is really sent.
     return {"data": {"pair": call.market().symbol, "isBuyer": False, "priceChange24hr": "-1.99", **numbers}}
+
+
+_STEPS_MS = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "3h": 180, "4h": 240, "6h": 360, "12h": 720, "1d": 1440}
+
+
+def _candles(exchange: StrictBitoPro, call: Call) -> object:
+    step = _STEPS_MS.get(call.query.get("resolution", ""))
+    if step is None or not {"from", "to"} <= call.query.keys():
+        raise refused(400, "Wrong parameter: resolution")
+    rows = candles_of(call.market(), step * 60_000, call.integer("from", 0) * 1000, call.integer("to", 0) * 1000)
+    names = ("open", "high", "low", "close")
+    return {
+        "data": [
+            {"timestamp": at, **dict(zip(names, map(plain, prices), strict=True)), "volume": "1.5"}
+            for at, *prices in rows
+        ]
+    }
 
 
 def _book(exchange: StrictBitoPro, call: Call) -> object:
@@ -287,6 +305,7 @@ ROUTES: tuple[tuple[str, str, Right, Handler], ...] = (
     ("GET", "/provisioning/trading-pairs", "public", _pairs),
     ("GET", f"/tickers/{PAIR}", "public", _ticker),
     ("GET", f"/order-book/{PAIR}", "public", _book),
+    ("GET", f"/trading-history/{PAIR}", "public", _candles),
     ("GET", "/accounts/balance", "read", _balances),
     ("POST", f"/orders/{PAIR}", "order", _place),
     ("DELETE", "/orders/all", "order", _cancel_all),

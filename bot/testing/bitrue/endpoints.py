@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from bot.testing.bitrue.call import BitruePair, Call, endpoint, refuse
 from bot.testing.bitrue.exchange import LISTEN_KEY, LISTEN_MS, ListenKey, StrictBitrue
+from bot.testing.candles import candles_of
 from bot.testing.ledger import ZERO, Execution, InsufficientBalance, Level, Order, plain
 
 SIDES: dict[str, Literal["buy", "sell"]] = {"BUY": "buy", "SELL": "sell"}
@@ -59,6 +60,21 @@ def _depth(call: Call) -> Any:
     sides = {"bids": pair.bids, "asks": pair.asks}
     rows = {name: [[plain(price), plain(size), []] for price, size in side[:limit]] for name, side in sides.items()}
     return {"lastUpdateId": call.exchange.clock(), **rows}
+
+
+_SCALES = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1H": 60, "4H": 240, "1D": 1440}
+
+
+@endpoint("GET /api/v1/market/kline", "", "symbol! scale! limit fromIdx")
+def _kline(call: Call) -> Any:
+    pair, step, limit = call.pair(), call.one_of("scale", _SCALES) * 60_000, call.limit(most=1440)
+    now = call.exchange.clock()
+    rows = [
+        {"i": str(at // 1000), "is": str(at), "o": plain(first), "h": plain(high), "l": plain(low), "c": plain(last),
+         "v": "1.5", "a": "90000"}
+        for at, first, high, low, last in candles_of(pair, step, now - limit * step, now)
+    ]  # fmt: skip
+    return {"symbol": pair.symbol, "scale": f"KLINE_{call.text('scale')}", "data": rows[-limit:]}
 
 
 # Account

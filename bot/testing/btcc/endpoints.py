@@ -7,6 +7,7 @@ from typing import Literal
 
 from bot.testing.btcc.call import NUMBER, SIDES, Call, endpoint, refuse
 from bot.testing.btcc.exchange import StrictBTCC
+from bot.testing.candles import candles_of
 from bot.testing.ledger import ZERO, Execution, InsufficientBalance, Order, Pair, Plan, plain
 
 HOUR_MS = 3_600_000
@@ -57,6 +58,20 @@ def _depth(call: Call) -> object:
     }
     last = {"last": plain(pair.last)} if call.exchange.has_last else {}
     return {**sides, **last, "time": call.exchange.clock()}
+
+
+@endpoint("GET market/kline", "", "market:text! start_time:integer! end_time:integer! interval:integer!", envelope="E1")
+def _kline(call: Call) -> object:
+    pair, step = call.pair(), call.integer("interval")
+    if step not in (60, 300, 900, 1800, 3600, 14_400, 86_400):
+        refuse("1")
+    rows = candles_of(pair, step * 1000, call.integer("start_time") * 1000, call.integer("end_time") * 1000)
+    return {
+        "result": [
+            [at // 1000, plain(first), plain(last), plain(high), plain(low), "1.5", "90000", pair.symbol]
+            for at, first, high, low, last in rows
+        ]
+    }
 
 
 # Account and orders

@@ -92,6 +92,7 @@ def trade(mode: Mode) -> set[str]:
         bitget.markets(),
         bitget.ticker(limit.market),
         bitget.order_book(limit.market),
+        bitget.candles(limit.market, "1h", NOW - 7_200_000, NOW),
         bitget.server_time(),
         bitget.key_permissions(account),
         bitget.balances(account),

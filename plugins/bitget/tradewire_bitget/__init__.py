@@ -25,12 +25,13 @@ from bot import (
 from tradewire_bitget import classic, payloads, unified
 from tradewire_bitget.errors import ERRORS, map_error
 from tradewire_bitget.keys import detect, is_unified, key_permissions
-from tradewire_bitget.market_data import markets, order_book, server_time, ticker
+from tradewire_bitget.market_data import candles, markets, order_book, server_time, ticker
 from tradewire_bitget.signing import sign
 from tradewire_bitget.streams import HOSTS, private_stream, public_stream, read_frame
 
 # Hooks that are written elsewhere.
 __all__ = [
+    "candles",
     "detect",
     "key_permissions",
     "map_error",
@@ -49,6 +50,7 @@ _PER_IP = {
     "GET /api/v2/spot/public/symbols": 20,
     "GET /api/v2/spot/market/tickers": 20,
     "GET /api/v2/spot/market/orderbook": 20,
+    "GET /api/v2/spot/market/candles": 20,
     "GET /user/verify": 1,  # no address, but the login of a socket; 300 sockets may be opened in five minutes
 }
 _PER_ACCOUNT = {

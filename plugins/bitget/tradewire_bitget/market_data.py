@@ -9,7 +9,21 @@ from decimal import Decimal
 
 import msgspec
 
-from bot import Flow, Market, Number, OrderBook, OutcomeUnknown, Row, Ticker, book_of, hookimpl, step_of
+from bot import (
+    Candle,
+    Flow,
+    Interval,
+    Market,
+    Number,
+    OrderBook,
+    OutcomeUnknown,
+    Row,
+    Ticker,
+    book_of,
+    candles_of,
+    hookimpl,
+    step_of,
+)
 from tradewire_bitget.payloads import ZERO, Reply, milliseconds, public
 
 _USUAL_FEE = Decimal("0.001")
@@ -98,6 +112,22 @@ def order_book(market: Market) -> Flow[OrderBook]:
     response = yield public("/api/v2/spot/market/orderbook", symbol=market.exchange_symbol, limit="50")
     book = response.decode(Reply[_Book]).data
     return book_of(book.bids, book.asks)
+
+
+_GRANULARITY = {"1m": "1min", "5m": "5min", "15m": "15min", "30m": "30min", "1h": "1h", "4h": "4h", "1d": "1Dutc"}
+
+
+@hookimpl
+def candles(market: Market, interval: Interval, start_ms: int, end_ms: int) -> Flow[list[Candle]]:
+    response = yield public(
+        "/api/v2/spot/market/candles",
+        symbol=market.exchange_symbol,
+        granularity=_GRANULARITY[interval],
+        startTime=str(start_ms),
+        endTime=str(end_ms),
+        limit="200",
+    )
+    return candles_of(response.decode(Reply[list[list[msgspec.Raw]]]).data, start_ms, end_ms)
 
 
 class _Time(Row, rename="camel"):

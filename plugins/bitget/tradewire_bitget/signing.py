@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 
 from bot import Credentials, Request, hookimpl
@@ -14,15 +13,16 @@ LOGIN_PATH = "/user/verify"
 
 def signature(secret: str, text: str) -> str:
     """Return the base64 HMAC-SHA256 of `text`; the secret is used as text."""
-    digest = hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()
+    digest = hmac.new(secret.encode(), text.encode(), "sha256").digest()
     return base64.b64encode(digest).decode()
 
 
 def prehash(request: Request, timestamp: int) -> str:
     """Return the text that is signed: time, method, path with query, body, with nothing in between."""
     # The query counts as it reads before percent-encoding; clients in wide use sign it so. The order is the sent one.
-    query = "&".join(f"{name}={value}" for name, value in request.query)
-    target = f"{request.path}?{query}" if query else request.path
+    target = request.path
+    if request.query:
+        target = f"{target}?{'&'.join(f'{name}={value}' for name, value in request.query)}"
     return f"{timestamp}{request.method}{target}{request.body.decode()}"
 
 

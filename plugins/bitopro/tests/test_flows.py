@@ -120,7 +120,7 @@ def test_plugin_registers_with_every_hook_that_bitopro_serves() -> None:
     from bot.contract import hookspecs
 
     every = {name for name, value in vars(hookspecs).items() if hasattr(value, "tradewire_spec")}
-    assert every - set(found.hooks) == {"key_permissions", "detect"}
+    assert every - set(found.hooks) == {"key_permissions", "detect", "configure"}
 
 
 def test_exchange_info_paths_reach_no_wallet() -> None:

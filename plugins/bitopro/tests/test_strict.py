@@ -103,6 +103,7 @@ def test_hooks_use_exactly_the_declared_endpoints(wire: Wire) -> None:
         bitopro.markets(),
         bitopro.ticker(market()),
         bitopro.order_book(market()),
+        bitopro.candles(market(), "1h", 1_700_000_000_000, 1_700_007_200_000),
         bitopro.server_time(),
         bitopro.balances(),
         bitopro.open_orders(),

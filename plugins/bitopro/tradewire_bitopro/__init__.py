@@ -24,12 +24,13 @@ from bot import (
 )
 from tradewire_bitopro import payloads
 from tradewire_bitopro.errors import ERRORS, map_error
-from tradewire_bitopro.market_data import markets, order_book, server_time, ticker
+from tradewire_bitopro.market_data import candles, markets, order_book, server_time, ticker
 from tradewire_bitopro.payloads import FillRow, Listed, OrderRow, order_path, pair_of, private
 from tradewire_bitopro.signing import sign
 from tradewire_bitopro.streams import PATHS, private_stream, public_stream, read_frame
 
 __all__ = [
+    "candles",
     "map_error",
     "markets",
     "order_book",
@@ -58,6 +59,7 @@ def exchange_info() -> ExchangeInfo:
             "GET /v3/provisioning/trading-pairs",
             "GET /v3/tickers/*",
             "GET /v3/order-book/*",
+            "GET /v3/trading-history/*",
             "GET /v3/accounts/balance",
             "POST /v3/orders/*",
             "GET /v3/orders/open",

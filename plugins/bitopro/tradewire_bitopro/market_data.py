@@ -7,11 +7,25 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from bot import Flow, Market, OrderBook, OutcomeUnknown, Request, Row, Ticker, book_of, hookimpl, step_of
+from bot import (
+    Candle,
+    Flow,
+    Interval,
+    Market,
+    OrderBook,
+    OutcomeUnknown,
+    Request,
+    Row,
+    Ticker,
+    book_of,
+    candles_of,
+    hookimpl,
+    step_of,
+)
 from tradewire_bitopro.payloads import Listed, pair_of
 
 
-def _ask(path: str, **query: int) -> Request:
+def _ask(path: str, **query: int | str) -> Request:
     return Request.get(path, query, auth="none", costs={"address": 1})
 
 
@@ -104,6 +118,25 @@ def ticker(market: Market) -> Flow[Ticker]:
 @hookimpl
 def order_book(market: Market) -> Flow[OrderBook]:
     return _book(market, 50)
+
+
+class _Candle(Row):
+    timestamp: Decimal
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+
+
+@hookimpl
+def candles(market: Market, interval: Interval, start_ms: int, end_ms: int) -> Flow[list[Candle]]:
+    """The question is in seconds, the answer in milliseconds. Intervals without trades are left out."""
+    path = f"/v3/trading-history/{pair_of(market)}"
+    query: dict[str, int | str] = {"resolution": interval, "from": start_ms // 1000, "to": end_ms // 1000}
+    rows = (yield _ask(path, **query)).decode(Listed[list[_Candle] | None]).data or []
+    numbers = ((row.timestamp, row.open, row.high, row.low, row.close, row.volume) for row in rows)
+    return candles_of(numbers, start_ms, end_ms)
 
 
 class _Level(Row):

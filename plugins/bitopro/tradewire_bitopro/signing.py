@@ -7,7 +7,6 @@ the opening of a private stream included, it tells who asks and when.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 
@@ -28,7 +27,7 @@ def identity(email: str, timestamp: int) -> bytes:
 
 def signature(secret: str, payload: str) -> str:
     """Return the lower-case hex HMAC-SHA384 of `payload`; the secret is used as text."""
-    return hmac.new(secret.encode(), payload.encode(), hashlib.sha384).hexdigest()
+    return hmac.new(secret.encode(), payload.encode(), "sha384").hexdigest()
 
 
 @hookimpl

@@ -95,7 +95,7 @@ def test_plugin_registers_with_every_hook_that_bitrue_serves() -> None:
     """There is no way to cancel all of a spot market's orders, and one kind of account."""
     found = registry.register(Plugin("bitrue", bitrue))
     every = {name for name, value in vars(hookspecs).items() if hasattr(value, "tradewire_spec")}
-    assert every - set(found.hooks) == {"cancel_all", "detect"}
+    assert every - set(found.hooks) == {"cancel_all", "detect", "configure"}
 
 
 def test_exchange_info_declares_what_is_documented() -> None:

@@ -11,10 +11,12 @@ from typing import Any
 from bot import (
     Account,
     Balance,
+    Candle,
     ClientId,
     ExchangeInfo,
     Fill,
     Flow,
+    Interval,
     InvalidOrder,
     KeyPermissions,
     Market,
@@ -61,6 +63,7 @@ def exchange_info() -> ExchangeInfo:
             "GET /api/v1/exchangeInfo",
             "GET /api/v1/ticker/24hr",
             "GET /api/v1/depth",
+            "GET /api/v1/market/kline",
             "GET /api/v1/account",
             *(f"{method} {_ORDER}" for method in ("GET", "POST", "DELETE")),
             f"GET {_OPEN}",
@@ -108,6 +111,13 @@ def ticker(market: Market) -> Flow[Ticker]:
 def order_book(market: Market) -> Flow[OrderBook]:
     reply = yield public("/api/v1/depth", symbol=market.exchange_symbol, limit=100)
     return reply.decode(payloads.Depth).book()
+
+
+@hookimpl
+def candles(market: Market, interval: Interval, start_ms: int, end_ms: int) -> Flow[list[Candle]]:
+    """The newest are listed, up to now; `fromIdx` could name another end, but no document says how."""
+    query = payloads.candle_query(market, interval, start_ms, end_ms)
+    return payloads.candles((yield public("/api/v1/market/kline", **query)), start_ms, end_ms)
 
 
 # Account

@@ -14,10 +14,13 @@ from typing import Any, cast
 import msgspec
 
 from bot import (
+    INTERVALS,
     TIMESTAMP,
     Balance,
+    Candle,
     Capabilities,
     Fill,
+    Interval,
     KeyPermissions,
     Limit,
     Market,
@@ -32,6 +35,7 @@ from bot import (
     Response,
     Ticker,
     book_of,
+    candles_of,
     plain,
     refuse_undeclared,
     side_of,
@@ -97,6 +101,34 @@ class Row(AnyRow, rename="camel"):
 
 class Time(Row):
     server_time: int
+
+
+_SCALES = {"1m": "1m", "5m": "5m", "15m": "15m", "30m": "30m", "1h": "1H", "4h": "4H", "1d": "1D"}
+
+
+class _Candle(AnyRow):
+    at_ms: Decimal = msgspec.field(name="is")
+    o: Decimal
+    h: Decimal
+    l: Decimal  # noqa: E741
+    c: Decimal
+    v: Decimal
+
+
+class _Candles(msgspec.Struct):
+    data: list[_Candle]
+
+
+def candle_query(market: Market, interval: Interval, start_ms: int, end_ms: int) -> dict[str, str | int]:
+    """Return what asks for the newest candles from `start_ms` on."""
+    most = min(1440, (end_ms - start_ms) // INTERVALS[interval] + 2)
+    return {"symbol": market.exchange_symbol, "scale": _SCALES[interval], "limit": most}
+
+
+def candles(response: Response, start_ms: int, end_ms: int) -> list[Candle]:
+    """Return the candles between two times."""
+    rows = response.decode(_Candles).data
+    return candles_of(((row.at_ms, row.o, row.h, row.l, row.c, row.v) for row in rows), start_ms, end_ms)
 
 
 class Filter(Row):
@@ -239,19 +271,18 @@ def permissions(response: Response) -> KeyPermissions:
     Unverified: whether they are the key's rights or the account's. A working account has been seen with all of them
     false, and an account may be able to withdraw where the key is not: so neither bars trading.
     """
-    account, notes = response.decode(AccountRow), []
-    if account.can_trade is False:
-        notes.append("Bitrue reports no right to trade; the first order will show whether that is so.")
-    if account.can_withdraw:
-        notes.append(
-            "Bitrue reports that withdrawals are possible; that may mean your account and not this key. See that"
-            " Withdraw is not ticked for this key, and delete the key if it is."
-        )
+    account = response.decode(AccountRow)
+    note = "Bitrue reports no right to trade; the first order will show whether that is so."
+    hint = (
+        "Bitrue reports that withdrawals are possible; that may mean your account and not this key. See that"
+        " Withdraw is not ticked for this key, and delete the key if it is."
+    )
     return KeyPermissions(
         can_read="yes",
         can_trade="yes" if account.can_trade else "unknown",
         can_withdraw="no" if account.can_withdraw is False else "unknown",
-        note=" ".join(notes),
+        note=note if account.can_trade is False else "",
+        withdraw_hint=hint if account.can_withdraw else "",
     )
 
 

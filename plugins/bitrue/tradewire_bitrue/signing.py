@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 from bot import Credentials, Request, hookimpl
@@ -10,7 +9,7 @@ from bot import Credentials, Request, hookimpl
 
 def signature(secret: str, text: str) -> str:
     """Return the hexadecimal HMAC-SHA256 of `text`."""
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secret.encode(), text.encode(), "sha256").hexdigest()
 
 
 @hookimpl

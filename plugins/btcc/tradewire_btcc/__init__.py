@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from bot import (
+    INTERVALS,
     Account,
     Balance,
+    Candle,
     Capabilities,
     ClientId,
     ExchangeInfo,
     Fill,
     Flow,
+    Interval,
     KeyPermissions,
     Limit,
     Market,
@@ -42,8 +45,8 @@ map_error = errors.map_error
 public_stream, private_stream, read_frame = streams.public_stream, streams.private_stream, streams.read_frame
 
 _READS = (
-    "time market/list market/depth asset/query order/pending order/finished order/pending_detail order/finish_detail"
-    " order/deal_history order/pending_stop"
+    "time market/list market/depth market/kline asset/query order/pending order/finished"
+    " order/pending_detail order/finish_detail order/deal_history order/pending_stop"
 )
 _ACTIONS = "order/limit order/market order/cancel order/cancel_all order/cancle_stop order/cancle_stop_all"  # so spelt
 _MOST_MARKETS = 9
@@ -124,6 +127,15 @@ def ticker(market: Market) -> Flow[Ticker]:
 def order_book(market: Market) -> Flow[OrderBook]:
     response = yield public("market/depth", market=market.exchange_symbol, limit=50, merge="0")
     return response.decode(Reply[payloads.Depth]).payload.book()
+
+
+@hookimpl
+def candles(market: Market, interval: Interval, start_ms: int, end_ms: int) -> Flow[list[Candle]]:
+    """Times are in seconds. The document wraps the rows once more than its other lists."""
+    query: dict[str, str | int] = {"start_time": start_ms // 1000, "end_time": end_ms // 1000}
+    query["interval"] = INTERVALS[interval] // 1000
+    response = yield public("market/kline", market=market.exchange_symbol, **query)
+    return payloads.candles(response, start_ms, end_ms)
 
 
 @hookimpl

@@ -15,6 +15,7 @@ import msgspec
 
 from bot import (
     Balance,
+    Candle,
     Fill,
     Flow,
     Market,
@@ -30,6 +31,7 @@ from bot import (
     Row,
     Side,
     book_of,
+    candles_of,
     pages,
     step_of,
 )
@@ -154,6 +156,22 @@ class Reply(msgspec.Struct, Generic[T]):
         if found is msgspec.UNSET:
             raise OutcomeUnknown("BTCC sent a reply of an unexpected shape: it has no content")
         return found
+
+
+class _Kline(msgspec.Struct):
+    result: list[list[msgspec.Raw]]
+
+
+def candles(response: Response, start_ms: int, end_ms: int) -> list[Candle]:
+    """Return the candles between two times. A row has open, close, high, low, in that order."""
+    found = response.decode(Reply[list[list[msgspec.Raw]] | _Kline]).payload
+    rows = found.result if isinstance(found, _Kline) else found
+    return candles_of((_row(each) for each in rows), start_ms, end_ms)
+
+
+def _row(row: list[msgspec.Raw]) -> tuple[msgspec.Raw, ...]:
+    seconds, first, last, high, low, volume = (*row, *(msgspec.Raw(b"null"),) * 6)[:6]
+    return msgspec.Raw(bytes(seconds).strip(b'"') + b"000"), first, high, low, last, volume
 
 
 class Page(msgspec.Struct, Generic[T]):
