@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, NoReturn, TextIO, cast
 from urllib.parse import quote, quote_plus
@@ -75,6 +75,17 @@ class Redactor:
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
         return text
+
+    def cleaned(self, value: Any) -> Any:
+        """Return plain values, such as lists and mappings of text, with a mark in place of every secret."""
+        match value:
+            case str():
+                return self.redact(value)
+            case Mapping():
+                return {self.cleaned(name): self.cleaned(each) for name, each in value.items()}
+            case list() | tuple():
+                return [self.cleaned(each) for each in value]
+        return value
 
     def _without_values(self, text: str) -> str:
         pieces = []

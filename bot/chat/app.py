@@ -1,4 +1,4 @@
-"""The running bot: long polling into a durable inbox, one gate, handlers, and the loops beside them."""
+"""The running bot: polling or a webhook into a durable inbox, one gate, handlers, and the loops beside them."""
 
 from __future__ import annotations
 
@@ -8,39 +8,46 @@ import itertools
 import logging
 import os
 import signal
-import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from telegram import BotCommand, BotCommandScopeAllGroupChats, BotCommandScopeAllPrivateChats, Update
-from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, TelegramError
+from telegram.error import InvalidToken, TelegramError
 from telegram.ext import Application, ApplicationBuilder, TypeHandler
-from telegram.request import HTTPXRequest
 
 from bot.accounts import people
 from bot.accounts.vault import Vault
-from bot.chat import commands
+from bot.chat import commands, webhook
+from bot.chat.alerts import Alerts
+from bot.chat.brake import Brake
 from bot.chat.dialogs import Dialogs
 from bot.chat.dispatch import Dispatcher
+from bot.chat.halt import Halt
+from bot.chat.health import Health
 from bot.chat.inbox import Inbox, InOrder
 from bot.chat.outbox import Outbox
+from bot.chat.pacer import TELEGRAM, Pace
+from bot.chat.polling import Polling, Readable
 from bot.chat.registry import Registry, Services
-from bot.chat.reply import Sender
+from bot.chat.reply import Sender, say
+from bot.chat.telegram_request import make_request
 from bot.clock import Clock
 from bot.config import Settings
 from bot.contract.errors import ConfigError
+from bot.signals.worker import Worker
 from bot.store.database import Store
-from bot.trading import journal
+from bot.trading import ends
 from bot.trading.desk import Desk
 from bot.trading.feeds import Feeds
 from bot.trading.gateway import Gateway
+from bot.trading.limits import ceiling_of
 from bot.trading.reconcile import Reconciler
+from bot.trading.rekey import look_at_keys_daily
+from bot.trading.upkeep import look_daily
 
 log = logging.getLogger(__name__)
-_POLL_SECONDS = 25
-_EMPTY_SECONDS = 0.1  # for servers that answer at once though they were asked to wait
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
-_UPDATES = [Update.MESSAGE, Update.CALLBACK_QUERY]
+_STOP_SECONDS = 10
 
 
 async def run(
@@ -51,6 +58,9 @@ async def run(
     gateway: Gateway,
     *,
     stop: asyncio.Event | None = None,
+    health: Health | None = None,
+    pace: Pace = TELEGRAM,
+    listen: webhook.Listen = webhook.listen_to_nobody,
 ) -> None:
     """Run the bot until it is told to stop, then finish what is being sent.
 
@@ -61,6 +71,9 @@ async def run(
         vault: The keys.
         gateway: The exchanges.
         stop: Ends the run when set. Without it, SIGTERM and SIGINT do.
+        health: Told the signs of life; one of its own without it.
+        pace: How fast Telegram may be told things.
+        listen: Opens the doors for requests from outside; webhook mode needs them.
 
     Raises:
         ConfigError: Telegram refuses the token.
@@ -71,12 +84,22 @@ async def run(
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     os.environ.setdefault("PTB_TIMEDELTA", "true")  # python-telegram-bot: `retry_after` as it will be, no warning
     inbox = Inbox(store, clock)
-    application = _application(settings)
-    sender = Sender(application.bot, store, clock)
+    order = InOrder(clock)
+    application = _application(settings, order)
+    sender = Sender(application.bot, store, clock, pace)
     outbox = Outbox(store, sender, gateway, clock)
     reconciler = Reconciler(store, gateway, clock, outbox.told)
-    desk = Desk(store, gateway, reconciler, clock, outbox.told)
+    desk = Desk(
+        store, gateway, reconciler, clock, outbox.told, ceiling=ceiling_of(settings.limits), owner=settings.access.owner
+    )
+    brake = Brake(store, clock, outbox.told, settings.access.owner)
+    brake.listen()
     feeds = Feeds(store, gateway, reconciler, clock)
+    health = health or Health(store, gateway, clock)
+    health.feeds = feeds
+    alerts = Alerts(store, gateway, feeds.prices, clock, outbox.told, owner=settings.access.owner)
+    halt = Halt(clock)
+    worker = Worker(store, desk, clock, outbox.told, halted=lambda: halt.reason, owner=settings.access.owner)
     services = Services(
         settings=settings,
         clock=clock,
@@ -89,63 +112,83 @@ async def run(
         dialogs=Dialogs(clock),
         draw=outbox.draw,
         watch=reconciler.watch,
+        health=health,
         started_ms=clock.now_ms(),
+        alert_changed=alerts.changed,
+        hook_taken=worker.wake,
     )
     registry = commands.registry()
-    dispatcher = Dispatcher(services, registry, inbox)
+    dispatcher = Dispatcher(services, registry, inbox, halt)
+    order.refuse = dispatcher.refuse
     application.add_handler(TypeHandler(Update, dispatcher.handle))
+
+    async def tell_owner(text: str) -> None:
+        owner = settings.access.owner
+        try:
+            await sender.send(say(text), chat_id=owner or 0, user_id=owner or 0)
+        except TelegramError as error:
+            log.warning("the owner could not be told: %s", type(error).__name__)
+
+    for chat_id in await inbox.connecting():
+        services.dialogs.beware(chat_id, chat_id)
     await store.run(lambda db: _prepare(db, settings, clock.now_ms()))
+    await reconciler.begin()
 
     if not await _greet(application, stop):
         return
     async with application:
+        for update in await inbox.waiting(application.bot):
+            await application.update_queue.put(update)
         await application.start()
-        loops = [
-            _supervised(reconciler.run()),
-            _supervised(feeds.run()),
-            _supervised(outbox.run()),
-            _supervised(_poll(application, inbox, stop)),
-            _supervised(_announce(application, registry)),
-        ]
-        log.info("polling")
         try:
-            await _first(stop, loops)
+            async with listen(services, webhook.acceptor(application, inbox)):
+                by_webhook = settings.telegram.mode == "webhook"
+                watch = webhook.Watch(application.bot, settings.telegram, halt, tell_owner)
+                loops = [
+                    _supervised(reconciler.run()),
+                    _supervised(feeds.run()),
+                    _supervised(alerts.run()),
+                    _supervised(outbox.run()),
+                    _supervised(worker.run()),
+                    _supervised(
+                        webhook.receive(watch, application.bot, health, stop)
+                        if by_webhook
+                        else Polling(application, inbox, halt, health, tell_owner).receive(stop)
+                    ),
+                    _supervised(_announce(application, registry, settings)),
+                    _supervised(brake.watch_file()),
+                    _supervised(look_daily(store, clock, tell_owner)),
+                    _supervised(look_at_keys_daily(gateway, store, clock, outbox.told)),
+                ]
+                log.info("receiving by %s", settings.telegram.mode)
+                try:
+                    await _first(stop, loops)
+                finally:
+                    for loop in loops:
+                        loop.cancel()
+                    await asyncio.gather(*loops, return_exceptions=True)
         finally:
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
-            await application.stop()
-            await desk.drain()
-            await outbox.step()
+            await _let_go(application, order, desk)
+            await outbox.finish()
 
 
 def _prepare(db: Any, settings: Settings, now_ms: int) -> None:
-    journal.recover(db, now_ms)
-    journal.expire_old(db, now_ms)
+    ends.recover(db, now_ms)
+    ends.expire_old(db, now_ms)
     if settings.access.owner:
         people.ensure_user(db, settings.access.owner, "admin", now_ms=now_ms)
 
 
-def _application(settings: Settings) -> Application[Any, Any, Any, Any, Any, Any]:
-    """Build the application. Its update queue is fed by `_poll`, which commits what came before it asks for more."""
-
-    def request(connections: int) -> HTTPXRequest:
-        return HTTPXRequest(
-            connection_pool_size=connections,
-            read_timeout=10.0,
-            pool_timeout=30.0,
-            proxy=settings.telegram.proxy,
-            httpx_kwargs={"trust_env": False},
-        )
-
+def _application(settings: Settings, order: InOrder) -> Application[Any, Any, Any, Any, Any, Any]:
+    """Build the application. Its update queue is fed with what was committed to the inbox."""
     return (
         ApplicationBuilder()
         .token(settings.telegram.token.get_secret_value())
         .base_url(settings.telegram.base_url)
         .base_file_url(settings.telegram.base_file_url)
-        .request(request(16))
-        .get_updates_request(request(1))
-        .concurrent_updates(InOrder())
+        .request(make_request(settings.telegram))
+        .get_updates_request(Readable(make_request(settings.telegram, at_once=1)))
+        .concurrent_updates(order)
         .updater(None)
         .build()
     )
@@ -172,46 +215,16 @@ async def _greet(application: Application[Any, Any, Any, Any, Any, Any], stop: a
     return False
 
 
-async def _poll(application: Application[Any, Any, Any, Any, Any, Any], inbox: Inbox, stop: asyncio.Event) -> None:
-    for update in await inbox.waiting(application.bot):
-        await application.update_queue.put(update)
-    offset: int | None = None
-    failures = 0
-    while not stop.is_set():
-        try:
-            updates = await application.bot.get_updates(
-                offset=offset, timeout=_POLL_SECONDS, read_timeout=_POLL_SECONDS + 10, allowed_updates=_UPDATES
-            )
-            for update in await inbox.take(updates):
-                await application.update_queue.put(update)
-            if updates:
-                offset = updates[-1].update_id + 1
-            else:
-                await _pause(stop, _EMPTY_SECONDS)
-            failures = 0
-        except RetryAfter as error:
-            wait = error.retry_after
-            await _pause(stop, wait if isinstance(wait, int) else wait.total_seconds())
-        except Conflict:
-            log.error("another program is polling with this token; stop it, or make a new token if it is not yours")
-            await _pause(stop, 5.0)
-        except (NetworkError, TelegramError) as error:
-            failures += 1
-            log.warning("Telegram did not answer (%s)", type(error).__name__)
-            await _pause(stop, _PAUSES[min(failures, len(_PAUSES)) - 1])
-        except sqlite3.Error:
-            log.exception("messages could not be stored; they stay with Telegram until they can")
-            await _pause(stop, _PAUSES[-1])
-
-
-async def _announce(application: Application[Any, Any, Any, Any, Any, Any], registry: Registry) -> None:
+async def _announce(
+    application: Application[Any, Any, Any, Any, Any, Any], registry: Registry, settings: Settings
+) -> None:
     """Give Telegram the command menus. A server that cannot is only worth a warning."""
     shown = list(registry.commands.values())
-    private = [BotCommand(command.name, command.summary) for command in shown]
-    group = [BotCommand(each.name, each.summary) for each in shown if each.rule.where == "anywhere"]
+    private = [BotCommand(each.name, each.summary) for each in shown if each.rule.where != "group"]
+    group = [BotCommand(each.name, each.summary) for each in shown if each.rule.where != "private"]
     bot = application.bot
     calls: dict[str, Callable[[], Awaitable[object]]] = {
-        "deleteWebhook": bot.delete_webhook,
+        **({"deleteWebhook": bot.delete_webhook} if settings.telegram.mode == "polling" else {}),
         "setMyCommands for private chats": lambda: bot.set_my_commands(private, scope=BotCommandScopeAllPrivateChats()),
         "setMyCommands for groups": lambda: bot.set_my_commands(group, scope=BotCommandScopeAllGroupChats()),
     }
@@ -220,6 +233,18 @@ async def _announce(application: Application[Any, Any, Any, Any, Any, Any], regi
             await call()
         except TelegramError as error:
             log.warning("Telegram did not take %s (%s); the bot works without it", name, type(error).__name__)
+
+
+async def _let_go(application: Application[Any, Any, Any, Any, Any, Any], order: InOrder, desk: Desk) -> None:
+    """Finish what is at work, for some seconds; what is left then is found by the next start."""
+    end = asyncio.get_running_loop().time() + _STOP_SECONDS
+    try:
+        async with asyncio.timeout_at(end):
+            await application.stop()
+    except TimeoutError:
+        log.warning("some commands were still at work and are ended")
+        order.end()
+    await desk.drain(max(1.0, end - asyncio.get_running_loop().time()))
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
@@ -9,18 +10,26 @@ from typing import Any, Literal, TypeAlias
 from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.accounts.vault import Vault
+from bot.chat import rules
 from bot.chat.dialogs import Dialogs
-from bot.chat.gate import TRADERS, VIEWERS, Admitted, Rule
+from bot.chat.gate import NOBODY, Admitted, Rule
+from bot.chat.groups import Members
+from bot.chat.health import Health
 from bot.chat.reply import Reply, Sender
+from bot.chat.strangers import Strangers
 from bot.clock import Clock
 from bot.config import Settings
 from bot.contract.errors import UserError
 from bot.store.database import Store
+from bot.trading.confirm import Button
 from bot.trading.desk import Desk
 from bot.trading.feeds import Feeds
 from bot.trading.gateway import Gateway
 
-Topic: TypeAlias = Literal["Start", "Trade", "Look", "Accounts", "Bot"]
+LINK = "ask_"
+_LINKED = re.compile(r"[A-Za-z0-9]{1,24}")
+
+Topic: TypeAlias = Literal["Start", "Trade", "Look", "Accounts", "Groups", "Bot"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,14 @@ class Services:
     watch: Callable[[int], None]
     """Ask the exchange about an order at once."""
     started_ms: int
+    strangers: Strangers = field(default_factory=Strangers)
+    members: Members = field(default_factory=Members)
+    alert_changed: Callable[[int], None] = lambda _: None
+    """Watch an alert as it is stored now."""
+    hook_taken: Callable[[], None] = lambda: None
+    """Work off an alert that a hook has just taken in."""
+    health: Health | None = None
+    """How the running bot is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +113,14 @@ Handler: TypeAlias = Callable[[Call], Awaitable[Reply | None]]
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """What a late command is answered with: how things are `now`, and the button that asks for it anew, if any."""
+
+    now: str
+    yes: Button | None
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A command.
 
@@ -106,8 +131,10 @@ class Command:
         usage: The arguments, as /help shows them.
         example: A line that works as typed.
         topic: Where /help lists it.
-        rule: Who may use it, and where.
+        rule: Who may use it, and where: its row in `bot.chat.rules`, given by `collect`.
         details: More for `/help name`.
+        reads: It changes nothing, so a late one may simply be answered.
+        offer: Offers a late one anew. Without it and `reads`, its sender is told that it was not run.
     """
 
     name: str
@@ -116,17 +143,19 @@ class Command:
     topic: Topic
     usage: str = ""
     example: str = ""
-    rule: Rule = VIEWERS
+    rule: Rule = NOBODY
     details: str = ""
+    reads: bool = False
+    offer: Callable[[Call], Awaitable[Offer]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a button does. `toast` is what Telegram shows at once."""
+    """What a button does. `toast` is what Telegram shows at once; `rule` is its row in `bot.chat.rules`."""
 
     name: str
     run: Handler
-    rule: Rule = TRADERS
+    rule: Rule = NOBODY
     toast: str = ""
 
 
@@ -137,16 +166,50 @@ class Registry:
     commands: dict[str, Command]
     actions: dict[str, Action]
 
+    def linked(self, name: str, args: str) -> tuple[str, str]:
+        """Return the question that a link from a group stands for; any other command as it is. See `link_of`."""
+        asked, _, of = args.removeprefix(LINK).partition("_")
+        command = self.commands.get(asked) if name == "start" and args.startswith(LINK) else None
+        return (asked, of) if command is not None and _is_linkable(command) else (name, args)
+
+    def link_of(self, text: str, username: str) -> str:
+        """Return what follows `?start=` to ask in private what a message asked in a group; empty when there is nothing.
+
+        Anybody can write such a link, so it only ever stands for a command that reads.
+        """
+        split = split_command(text, username) if text.startswith("/") else None
+        command = self.commands.get(split[0]) if split else None
+        if split is None or command is None or not _is_linkable(command):
+            return ""
+        return f"{LINK}{split[0]}_{split[1]}" if _LINKED.fullmatch(split[1]) else f"{LINK}{split[0]}"
+
+
+def _is_linkable(command: Command) -> bool:
+    """Say whether a link may ask it: what only reads, and is not answered in groups. /panic runs late, and anywhere."""
+    return command.reads and command.rule.where == "private"
+
+
+def split_command(text: str, username: str) -> tuple[str, str] | None:
+    """Return name and arguments of a command, or `None` when it is meant for another bot."""
+    word, *rest = text.split(maxsplit=1)
+    name, _, target = word[1:].partition("@")
+    if target and target.lower() != username.lower():
+        return None
+    return name.lower(), "".join(rest).strip()
+
 
 def collect(modules: Iterable[Any]) -> Registry:
-    """Gather `COMMANDS` and `ACTIONS` of the command modules. A name given twice is a mistake in the code."""
+    """Gather `COMMANDS` and `ACTIONS` of the command modules, each with its rule from the table.
+
+    A name given twice is a mistake in the code. One without a row in the table is for nobody.
+    """
     commands: dict[str, Command] = {}
     actions: dict[str, Action] = {}
     for module in modules:
         for command in module.COMMANDS:
             assert command.name not in commands, command.name
-            commands[command.name] = command
+            commands[command.name] = replace(command, rule=rules.COMMANDS.get(command.name, NOBODY))
         for action in getattr(module, "ACTIONS", ()):
             assert action.name not in actions, action.name
-            actions[action.name] = action
+            actions[action.name] = replace(action, rule=rules.ACTIONS.get(action.name, NOBODY))
     return Registry(commands, actions)

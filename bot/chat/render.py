@@ -25,21 +25,27 @@ _HEADS = {
     "not_placed": "✖ Not placed",
     "expired": "✖ Not sent",
 }
+_ENDS_AT_ONCE = {
+    "IOC": "What could not be filled at once was canceled, as IOC asks.",
+    "FOK": "It could not be filled whole and at once, so it was canceled, as FOK asks.",
+}
+_ASKING_SECONDS = 86_400
 _AGAIN = ("expired", "rejected", "not_placed", "canceled", "filled")
 
 
-def card(row: OrderRow, *, account: str, exchange: str) -> Reply:
+def card(row: OrderRow, *, account: str, exchange: str, mark: str = "") -> Reply:
     """Return an order's card.
 
     Args:
         row: The order.
         account: The account's label.
         exchange: The exchange's title.
+        mark: The exchange's, see `ExchangeInfo.mark`.
     """
     text = Text()
-    if _HEADS[row.state]:
-        text.bold(_HEADS[row.state]).line(f" · #{row.id}")
-    text.bold(f"{row.side.upper()} {row.symbol}").line(f" · {_kind(row)} · {exchange}·{account}")
+    if head := _head(row):
+        text.bold(head).line(f" · #{row.id}")
+    text.bold(f"{row.side.upper()} {row.symbol}").line(f" · {_kind(row)} · {exchange}·{account}{mark}")
     text.table(_preview(row) if row.state == "proposed" else _progress(row))
     if row.state == "proposed":
         for warning in row.params["warnings"]:
@@ -49,15 +55,24 @@ def card(row: OrderRow, *, account: str, exchange: str) -> Reply:
     return Reply(text, _buttons(row))
 
 
+def _head(row: OrderRow) -> str:
+    if row.is_missing:
+        return "❔ Please look"
+    return f"{_HEADS[row.state]} {_share(row)}".rstrip() if row.state == "partially_filled" else _HEADS[row.state]
+
+
 def summary(row: OrderRow) -> str:
     """Return an order in one line."""
     price = row.order.price
     at = "market" if price is None else f"@ {format_price(price, row.market.price_step)}"
-    return f"#{row.id} {row.side.upper()} {row.symbol} {format_amount(row.quantity)} {at} · {state_words(row)}"
+    mark = " · found at the exchange" if row.external else ""
+    return f"#{row.id} {row.side.upper()} {row.symbol} {format_amount(row.quantity)} {at} · {state_words(row)}{mark}"
 
 
 def state_words(row: OrderRow) -> str:
     """Return an order's state as people say it."""
+    if row.is_missing:
+        return "not shown any more"
     if row.cancel_requested_ms and not row.is_done:
         return "canceling"
     if row.state == "partially_filled":
@@ -136,9 +151,18 @@ def _explanation(row: OrderRow, exchange: str) -> list[str]:
             f"{exchange} does not show this order, but cannot prove that it will not turn up. Look at {exchange} "
             "yourself, then tell me."
         ]
+    if row.is_missing:
+        return [
+            f"{exchange} had this order and shows it no more, neither open nor ended. Look at {exchange} yourself, "
+            "then tell me."
+        ]
     sentences = [row.reason] if row.reason else []
+    if row.state == "canceled" and not row.reason and row.order.time_in_force in _ENDS_AT_ONCE:
+        sentences.append(_ENDS_AT_ONCE[row.order.time_in_force])
     if row.cancel_requested_ms and not row.is_done:
         sentences.append("Cancel requested; waiting for the exchange to say so.")
+    if row.external:
+        sentences.append("Found at the exchange under an id of this bot, which had no record of it. It was left alone.")
     if row.late:
         sentences.append("It turned up late, after it had been held to be absent.")
     if row.state == "expired" and not row.reason:
@@ -148,14 +172,22 @@ def _explanation(row: OrderRow, exchange: str) -> list[str]:
 
 def _buttons(row: OrderRow) -> tuple[tuple[Key, ...], ...]:
     button = partial(Button, order_id=row.id)
+    if row.state == "proposed" and row.reason:
+        return ((button("✖ Cancel", "drop", seconds=300),),)
     if row.state == "proposed":
+        yes = button("✅ Confirm", "confirm", params_hash=row.params_hash, seconds=60, style="success")
+        if row.params.get("limits", {}).get("asks_code"):
+            yes = button("✅ Confirm with a code", "confirm_code", seconds=60, style="success")
         return (
             (
-                button("✅ Confirm", "confirm", params_hash=row.params_hash, seconds=60, style="success"),
+                yes,
                 button("✖ Cancel", "drop", seconds=60),
             ),
             (button("½", "scale", payload={"by": "0.5"}), button("×2", "scale", payload={"by": "2"})),
         )
+    if row.is_missing:
+        look = button("↻ Check again", "refresh", seconds=_ASKING_SECONDS)
+        return ((look, button("I looked: it is gone", "not_placed", seconds=_ASKING_SECONDS, style="danger")),)
     if row.state in ("open", "partially_filled"):
         if row.cancel_requested_ms:
             return ((button("↻ Refresh", "refresh"),),)
@@ -165,6 +197,11 @@ def _buttons(row: OrderRow) -> tuple[tuple[Key, ...], ...]:
         if row.state == "unknown":
             return ((look,),)
         return ((look, button("I looked: not placed", "not_placed", seconds=86_400, style="danger")),)
+    if row.refusal == "InsufficientFunds":
+        less = button("½ Smaller amount", "again", payload={"by": "0.5"}, seconds=86_400)
+        return ((less, button("↻ New preview", "again", seconds=86_400)),)
+    if row.state == "rejected":
+        return ((button("↻ New preview", "again", seconds=86_400),),)
     if row.state in _AGAIN:
         return ((button("↻ Again", "again", seconds=86_400),),)
     return ()

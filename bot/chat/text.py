@@ -77,6 +77,8 @@ class Text:
 
 def clean(text: str) -> str:
     """Return `text` with control, bidi and invisible characters shown as their codes."""
+    if text.replace("\n", "").isprintable():
+        return text
     return "".join(
         character if character == "\n" or unicodedata.category(character)[0] != "C" else f"\\u{ord(character):04x}"
         for character in text

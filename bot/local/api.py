@@ -109,7 +109,12 @@ def _writable(telegram: LocalTelegram, params: Params) -> Chat:
     chat = _chat(telegram, params)
     if chat.id in telegram.blocked:
         raise ApiError(403, "Forbidden: bot was blocked by the user")
-    if params.get("message_thread_id"):
+    if chat.moved_to is not None:
+        moved = {"migrate_to_chat_id": chat.moved_to}
+        raise ApiError(400, "Bad Request: group chat was upgraded to a supergroup chat", moved)
+    if not chat.has_bot:
+        raise ApiError(403, f"Forbidden: bot was kicked from the {chat.kind} chat")
+    if params.get("message_thread_id") and params.number("message_thread_id") not in chat.topics:
         raise bad("message thread not found")
     return chat
 
@@ -142,7 +147,14 @@ def _send(telegram: LocalTelegram, params: Params, **content: Any) -> Json:
     chat = _writable(telegram, params)
     reply_to, keyboard = _reply_to(telegram, params, chat), read_keyboard(params)
     return telegram.post(
-        chat, telegram.bot, reply_to=reply_to, keyboard=keyboard, markup=other_markup(params), **content
+        chat,
+        telegram.bot,
+        reply_to=reply_to,
+        keyboard=keyboard,
+        markup=other_markup(params),
+        thread_id=params.get("message_thread_id"),
+        is_silent=params.flag("disable_notification"),
+        **content,
     ).to_json()
 
 
@@ -316,6 +328,8 @@ def get_chat(telegram: LocalTelegram, params: Params) -> Json:
 
 def get_chat_member(telegram: LocalTelegram, params: Params) -> Json:
     chat, user_id = _chat(telegram, params), params.number("user_id")
+    if not chat.has_bot:
+        raise ApiError(403, f"Forbidden: bot is not a member of the {chat.kind} chat")
     person = next((each for each in [telegram.bot, *telegram.people.values()] if each.id == user_id), None)
     if person is None:
         raise bad("user not found")

@@ -20,11 +20,14 @@ class ApiError(Exception):
     Args:
         status: HTTP status, repeated as `error_code`.
         description: Telegram's own words, beginning with `Bad Request:` and the like.
+        parameters: What a program may go by, as `{"migrate_to_chat_id": -1001}`.
     """
 
-    def __init__(self, status: int, description: str) -> None:
+    def __init__(self, status: int, description: str, parameters: Json | None = None) -> None:
         super().__init__(description)
         self.body: Json = {"ok": False, "error_code": status, "description": description}
+        if parameters:
+            self.body["parameters"] = parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,12 @@ class Chat:
     messages: list[Message] = field(default_factory=list)
     typing: int = 0
     """Revision at which the bot last said that it is busy."""
+    kind: Literal["group", "supergroup"] = "supergroup"
+    topics: dict[int, str] = field(default_factory=dict)
+    """Thread id to the name of a forum's topic; the main one has no id."""
+    has_bot: bool = True
+    moved_to: int | None = None
+    """The supergroup that a group became."""
 
     @property
     def is_private(self) -> bool:
@@ -62,7 +71,8 @@ class Chat:
     def to_json(self) -> Json:
         """Return the Bot API's `Chat`."""
         if not self.is_private:
-            return {"id": self.id, "type": "supergroup", "title": self.title}
+            forum: Json = {"is_forum": True} if self.topics else {}
+            return {"id": self.id, "type": self.kind, "title": self.title, **forum}
         person = self.members[0]
         return {"id": self.id, "type": "private", "first_name": person.name, "username": person.username}
 
@@ -108,6 +118,13 @@ class Message:
     file: File | None = None
     reply_to: Message | None = None
     is_forwarded: bool = False
+    thread_id: int | None = None
+    """The topic of a forum; `None` is the main one."""
+    sender_chat: Chat | None = None
+    """In whose name it was written, when not in the sender's."""
+    service: Json = field(default_factory=dict)
+    """What Telegram tells of the chat itself, such as `migrate_to_chat_id`."""
+    is_silent: bool = False
     is_pinned: bool = False
     is_deleted: bool = False
     edit_date: int | None = None
@@ -131,6 +148,10 @@ class Message:
         }
         if self.file:
             optional[self.file.kind] = [self.file.to_json()] if self.file.kind == "photo" else self.file.to_json()
+        if self.thread_id is not None:
+            optional |= {"message_thread_id": self.thread_id, "is_topic_message": True}
+        if self.sender_chat is not None:
+            optional["sender_chat"] = self.sender_chat.to_json()
         if self.is_forwarded:
             optional["forward_origin"] = {"type": "user", "date": self.date, "sender_user": self.sender.to_json()}
         return {
@@ -138,6 +159,7 @@ class Message:
             "from": self.sender.to_json(),
             "chat": self.chat.to_json(),
             "date": self.date,
+            **self.service,
             **{key: value for key, value in optional.items() if value},
         }
 

@@ -99,6 +99,7 @@ class LocalTelegram:
         reply_to: int | None = None,
         date: float | None = None,
         is_forwarded: bool = False,
+        thread_id: int | None = None,
     ) -> Message:
         """Let a person write `text`; the bot gets an update if Telegram would give it one.
 
@@ -109,10 +110,10 @@ class LocalTelegram:
             reply_to: Id of the message answered.
             date: Unix seconds when it was written, to make a message that arrives late; now by default.
             is_forwarded: Whether it was written elsewhere first.
+            thread_id: The topic of a forum.
         """
-        return self._from_person(
-            person_id, chat_id, reply_to, date, text=text, entities=find_entities(text), is_forwarded=is_forwarded
-        )
+        content: Json = {"is_forwarded": is_forwarded, "thread_id": thread_id}
+        return self._from_person(person_id, chat_id, reply_to, date, text=text, entities=find_entities(text), **content)
 
     def send_file(self, person_id: int, chat_id: int, name: str, data: bytes, *, caption: str = "") -> Message:
         """Let a person send a document."""
@@ -127,7 +128,7 @@ class LocalTelegram:
         if message is None or message.sender.id != person_id:
             raise LookupError(f"{person_id} wrote no message {message_id} in chat {chat_id}.")
         self.change(message, text=text, entities=find_entities(text))
-        self._tell_bot("edited_message", message)
+        self.tell_bot("edited_message", message)
         return message
 
     def press(self, person_id: int, chat_id: int, message_id: int, button: str, *, stale: bool = False) -> str:
@@ -153,7 +154,7 @@ class LocalTelegram:
             raise LookupError(f"{len(data)} buttons match {button!r}; message {message_id} has {labels}.")
         query_id = str(4_000_000_000 + len(self.queries))
         self.queries[query_id] = person_id
-        self._queue(
+        self.queue(
             "callback_query",
             {
                 "id": query_id,
@@ -300,6 +301,10 @@ class LocalTelegram:
         """Forget what the bot has not confirmed."""
         self._updates.clear()
 
+    def now(self) -> int:
+        """Return the time in Unix seconds."""
+        return int(self._clock())
+
     @property
     def pending_updates(self) -> int:
         """How many updates the bot has not confirmed."""
@@ -327,7 +332,7 @@ class LocalTelegram:
         if reply_to is not None:
             content["reply_to"] = self.find(chat_id, reply_to)
         message = self.post(self.chats[chat_id], person, **content)
-        self._tell_bot("message", message)
+        self.tell_bot("message", message)
         return message
 
     def _member(self, person_id: int, chat_id: int) -> Person:
@@ -336,13 +341,16 @@ class LocalTelegram:
             raise LookupError(f"{person.name} ({person_id}) is not in chat {chat_id}.")
         return person
 
-    def _tell_bot(self, kind: str, message: Message) -> None:
-        if message.chat.is_private or self._is_for_bot(message):
-            self._queue(kind, message.to_json())
+    def tell_bot(self, kind: str, message: Message) -> None:
+        """Give the bot an update of a message, if Telegram would."""
+        if message.chat.is_private or (message.chat.has_bot and self._is_for_bot(message)):
+            self.queue(kind, message.to_json())
 
     def _is_for_bot(self, message: Message) -> bool:
         """Tell whether the bot sees a group's message: https://core.telegram.org/bots/features#privacy-mode ."""
         if not self.privacy or self.bot.id in message.chat.admins:
+            return True
+        if message.service:
             return True
         if message.reply_to and message.reply_to.sender is self.bot:
             return True
@@ -351,7 +359,8 @@ class LocalTelegram:
         commands = [word for word in message.text.split()[:1] if word.startswith("/") and "@" not in word]
         return bool(commands) or any(name.endswith(own) for name in names)
 
-    def _queue(self, kind: str, content: Json) -> None:
+    def queue(self, kind: str, content: Json) -> None:
+        """Let the bot have an update, unless it did not ask for that kind."""
         if self._allowed and kind not in self._allowed:
             return
         self._updates.append({"update_id": self._next_update, kind: content})

@@ -49,3 +49,37 @@ def test_drop_says_whether_there_was_a_question() -> None:
     dialogs = Dialogs(FakeClock())
     dialogs.ask(CHAT, ANN, first)
     assert [dialogs.drop(CHAT, ANN), dialogs.drop(CHAT, ANN), dialogs.take(CHAT, ANN)] == [True, False, None]
+
+
+def test_wary_for_ten_minutes_after_a_question_for_a_secret_ended() -> None:
+    """However it ended: answered, dropped or forgotten, parts of the secret may still come."""
+    for end in ("take", "drop", "forget"):
+        clock = FakeClock()
+        dialogs = Dialogs(clock)
+        dialogs.ask(CHAT, ANN, first, is_secret=True)
+        assert not dialogs.is_wary(CHAT, ANN)
+        if end == "forget":
+            clock.advance(600)
+        else:
+            getattr(dialogs, end)(CHAT, ANN)
+        clock.advance(599)
+        assert [dialogs.is_wary(CHAT, ANN), dialogs.is_wary(CHAT, BOB), dialogs.is_wary(CHAT + 1, ANN)] == [
+            True,
+            False,
+            False,
+        ]
+        clock.advance(1)
+        assert not dialogs.is_wary(CHAT, ANN)
+
+
+def test_wary_not_after_other_questions_nor_while_one_is_open() -> None:
+    """A size that is typed is no secret, and an answer that is waited for goes to who asked."""
+    dialogs = Dialogs(FakeClock())
+    dialogs.ask(CHAT, ANN, first)
+    dialogs.drop(CHAT, ANN)
+    assert not dialogs.is_wary(CHAT, ANN)
+    dialogs.beware(CHAT, ANN)
+    dialogs.ask(CHAT, ANN, second)
+    assert not dialogs.is_wary(CHAT, ANN)
+    dialogs.drop(CHAT, ANN)
+    assert dialogs.is_wary(CHAT, ANN)

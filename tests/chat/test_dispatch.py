@@ -2,138 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot import OrderReport, OutcomeUnknown, UserError
-from bot.accounts import people
-from bot.accounts.vault import MasterKey, Vault
+from bot import OrderReport
 from bot.chat import commands
-from bot.chat.dialogs import Dialogs
-from bot.chat.dispatch import Dispatcher
-from bot.chat.gate import ADMINS, ANYWHERE, TRADERS, VIEWERS
 from bot.chat.inbox import Inbox
-from bot.chat.outbox import Outbox
-from bot.chat.registry import Action, Call, Command, Registry, Services
-from bot.chat.reply import Reply, Sender, say
-from bot.config import Settings
+from bot.chat.refusals import TOO_MANY_PRESSES, TOO_MUCH
+from bot.chat.reply import say
 from bot.trading.confirm import Button
-from bot.trading.feeds import Feeds
-from tests.chat.test_gate import GROUP, message, press, update
-from tests.chat.test_reply import FakeTelegram, connected
-from tests.trading.conftest import ANN, BOB, START_MS, Room, new_room
-
-OWNER, VIEWER, STRANGER = 1, 1003, 666
-SECRET = "what-an-exception-says"
-
-
-@dataclass
-class Chat:
-    """A dispatcher over a whole trading room, in front of a fake Telegram.
-
-    Attributes:
-        ran: What the handlers of the test did, in order.
-    """
-
-    room: Room
-    telegram: FakeTelegram
-    services: Services
-    dispatcher: Dispatcher
-    outbox: Outbox
-    ran: list[Any] = field(default_factory=list)
-
-    async def say(self, text: str, *, user_id: int = ANN, age_seconds: int = 0, **fields: Any) -> list[str]:
-        """Let somebody write; return what the bot then sent or edited."""
-        before = len(self.telegram.texts())
-        at_ms = self.room.clock.now_ms() - age_seconds * 1000
-        sent = update(self.services.sender.bot, message=message(text, user_id=user_id, at_ms=at_ms, **fields))
-        await self.dispatcher.handle(sent)
-        return self.telegram.texts()[before:]
-
-    async def show(self, *buttons: Button, user_id: int = ANN) -> tuple[int, list[str]]:
-        """Put buttons in a private chat; return the message and their data."""
-        message_id = await self.services.sender.send(say("Press", buttons), chat_id=user_id, user_id=user_id)
-        return message_id, self.telegram.data(message_id)
-
-    async def press(self, data: str, message_id: int, *, user_id: int = ANN, **fields: Any) -> list[str]:
-        """Let somebody press; return the answers that Telegram got for it."""
-        before = len(self.telegram.named("answerCallbackQuery"))
-        sent = press(data, user_id=user_id, message_id=message_id, bot=self.services.sender.bot, **fields)
-        await self.dispatcher.handle(sent)
-        return [each.get("text", "") for each in self.telegram.named("answerCallbackQuery")[before:]]
-
-    def use(self, registry: Registry) -> None:
-        """Handle updates with another registry."""
-        self.dispatcher = Dispatcher(self.services, registry, Inbox(self.room.store, self.room.clock))
-
-
-@pytest.fixture
-async def chat(tmp_path: Path) -> Any:
-    room, telegram = new_room(tmp_path), FakeTelegram()
-    sender = Sender(await connected(telegram), room.store, room.clock)
-    outbox = Outbox(room.store, sender, room.gateway, room.clock)
-    services = Services(
-        settings=Settings.model_validate({"access": {"owner": OWNER}}),
-        clock=room.clock,
-        store=room.store,
-        vault=Vault(room.store, MasterKey(bytes(range(32))), lambda _: None),
-        gateway=room.gateway,
-        desk=room.desk,
-        feeds=Feeds(room.store, room.gateway, room.reconciler, room.clock),
-        sender=sender,
-        dialogs=Dialogs(room.clock),
-        draw=outbox.draw,
-        watch=room.reconciler.watch,
-        started_ms=START_MS,
-    )
-    room.store.transact(lambda db: people.ensure_user(db, VIEWER, "viewer", now_ms=START_MS))
-    room.store.transact(lambda db: people.ensure_user(db, 1004, "blocked", now_ms=START_MS))
-    found = Chat(room, telegram, services, Dispatcher(services, Registry({}, {}), None), outbox)  # type: ignore[arg-type]
-    found.use(_registry(found.ran))
-    yield found
-    await room.close()
-
-
-def _registry(ran: list[Any]) -> Registry:
-    async def note(call: Call) -> Reply:
-        ran.append((call.who.user_id, call.args, dict(call.payload)))
-        return say("noted")
-
-    async def crash(call: Call) -> Reply:
-        raise ZeroDivisionError(SECRET)
-
-    async def refuse(call: Call) -> Reply:
-        raise UserError("Too small.", code="MIN_NOTIONAL")
-
-    async def fail(call: Call) -> Reply:
-        raise OutcomeUnknown("Acme did not answer", remedy="Try again.", detail=SECRET)
-
-    async def silent(call: Call) -> None:
-        ran.append("silent")
-
-    made = (
-        Command("note", note, "", "Start", rule=ANYWHERE),
-        Command("trade", note, "", "Start", rule=TRADERS),
-        Command("admin", note, "", "Start", rule=ADMINS),
-        Command("crash", crash, "", "Start"),
-        Command("refuse", refuse, "", "Start"),
-        Command("fail", fail, "", "Start"),
-        Command("silent", silent, "", "Start"),
-    )
-    actions = (
-        Action("note", note, VIEWERS, toast="Noting"),
-        Action("trade", note, TRADERS),
-        Action("admin", note, ADMINS),
-        Action("crash", crash),
-        Action("refuse", refuse),
-        Action("confirm", note, TRADERS),
-    )
-    return Registry({each.name: each for each in made}, {each.name: each for each in actions})
-
+from tests.chat.conftest import OWNER, SECRET, STRANGER, VIEWER, Chat
+from tests.chat.test_gate import GROUP, message, update
+from tests.trading.conftest import ANN, BOB
 
 # Messages
 
@@ -227,20 +109,9 @@ async def test_blocked_person_is_a_stranger(chat: Chat) -> None:
     assert await chat.say("/note", user_id=1004) == []
 
 
-async def test_stale_backlog_gets_one_answer_and_is_not_run(chat: Chat) -> None:
-    """Of what was sent while the bot was away nothing is run; one line says so, and a later backlog gets its own."""
-    answers = [await chat.say("/trade", age_seconds=720 - number) for number in range(5)]
-    assert [bool(each) for each in answers] == [True, False, False, False, False]
-    assert "12 min ago was not run" in answers[0][0]
-    assert await chat.say("/note") == ["noted"]
-    chat.room.clock.advance(61)
-    assert await chat.say("/trade", age_seconds=300)
-    assert [user for user, *_ in chat.ran] == [ANN]
-
-
 async def test_message_from_the_future_is_not_run(chat: Chat) -> None:
     """A wrong clock here would let old commands through, so it stops them all."""
-    assert (await chat.say("/note", age_seconds=-60))[0].startswith("This server's clock is wrong")
+    assert (await chat.say("/note", age_seconds=-60))[0].startswith("Trading is halted: this server's clock is wrong")
     assert chat.ran == []
 
 
@@ -325,6 +196,71 @@ async def test_question_crash_gives_a_number(chat: Chat) -> None:
     chat.services.dialogs.ask(ANN, ANN, answer)
     [told] = await chat.say("x")
     assert "Tell the operator this number" in told
+
+
+@pytest.mark.parametrize("end", ["/cancel", "/balance", "later"])
+@pytest.mark.parametrize("text", ["hunter", "two words", "/hunter"])
+async def test_plain_message_after_a_wizard_ended_is_deleted_and_not_shown(real: Chat, text: str, end: str) -> None:
+    """A passphrase looks like any word; where a key was asked for lately, no word stays in the chat."""
+    await real.say("/connect acme other")
+    if end == "later":
+        real.room.clock.advance(600)
+    else:
+        await real.say(end)
+    assert await real.say(text) == [
+        "That may be part of a key, and nothing asked for one, so I deleted it. /connect begins anew."
+    ]
+    assert len(real.telegram.named("deleteMessage")) == 1
+    real.room.clock.advance(600)
+    assert "deleted" not in (await real.say(text))[0]
+
+
+async def test_plain_message_after_a_wizard_that_cannot_be_deleted_says_so(real: Chat) -> None:
+    """The person has to know that it is still there."""
+    await real.say("/connect acme other")
+    await real.say("/cancel")
+    real.telegram.fail("deleteMessage", 400)
+    [told] = await real.say("hunter")
+    assert "I could NOT delete it; please do, and make a new key" in told
+
+
+async def test_question_of_another_kind_after_a_wizard_takes_its_answer(real: Chat) -> None:
+    """What is asked for is not deleted."""
+    await real.say("/connect acme other")
+    await real.say("/cancel")
+    await real.say("/buy BTC/USDT")
+    assert "BUY BTC/USDT" in (await real.say("0.5"))[0]
+    assert real.telegram.named("deleteMessage") == []
+
+
+# Floods
+
+
+async def test_flood_of_one_chat_is_refused_once_and_others_are_served(chat: Chat) -> None:
+    """Of a hundred messages at once 21 are run, one answer tells of the rest, and nothing of it comes back later."""
+    flood = [chat.written(f"/note {number}") for number in range(100)]
+    await chat.arrive([*flood, chat.written("/note", user_id=BOB)])
+    told = [each["text"] for each in chat.telegram.named("sendMessage") if each["chat_id"] == ANN]
+    assert sorted(told) == sorted(["noted"] * 21 + [TOO_MUCH])
+    assert [user for user, *_ in chat.ran].count(BOB) == 1
+    assert await chat.inbox.waiting(chat.services.sender.bot) == []
+
+
+async def test_flood_of_presses_answers_every_one(chat: Chat) -> None:
+    """No press is left without an answer; the button works once."""
+    message_id, [data] = await chat.show(Button("x", "note"))
+    await chat.arrive([chat.pressed(data, message_id) for _ in range(100)])
+    answers = [each["text"] for each in chat.telegram.named("answerCallbackQuery")]
+    assert {answer: answers.count(answer) for answer in answers} == {
+        "Noting": 1, "Already done ✓": 20, TOO_MANY_PRESSES: 79
+    }  # fmt: skip
+    assert len(chat.ran) == 1
+
+
+async def test_flood_of_a_stranger_is_not_answered(chat: Chat) -> None:
+    """Strangers get their one line."""
+    await chat.arrive([chat.written("/note", user_id=STRANGER) for _ in range(50)])
+    assert len(chat.telegram.texts()) == 1
 
 
 # Presses
@@ -465,13 +401,6 @@ async def test_press_expired_button_sends_nothing(chat: Chat) -> None:
 # The real commands, where they once did something else than they said
 
 
-@pytest.fixture
-def real(chat: Chat) -> Chat:
-    """The chat with all commands of the bot."""
-    chat.use(commands.registry())
-    return chat
-
-
 @pytest.mark.parametrize("switch", ["off", "on"])
 async def test_paper_switch_ends_previews_made_before_it(real: Chat, switch: str) -> None:
     """A preview of a paper order can never become a real order, nor the other way round."""
@@ -537,7 +466,7 @@ async def test_cancel_ends_an_open_question(real: Chat) -> None:
     [asked] = await real.say("/connect acme other")
     assert "/cancel stops" in asked
     assert await real.say("/cancel") == ["Forgotten. Nothing was stored."]
-    assert (await real.say("a-key"))[0].startswith("Commands begin with a slash")
+    assert not real.services.dialogs.is_open(ANN, ANN)
 
 
 async def test_connect_paper_exchange_says_that_it_needs_no_key(real: Chat) -> None:

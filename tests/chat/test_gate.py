@@ -7,7 +7,19 @@ from typing import Any
 
 from telegram import Bot, Update
 
-from bot.chat.gate import ADMINS, ANYWHERE, TRADERS, VIEWERS, Admitted, admit, sender_id
+from bot.chat.gate import (
+    ADMINS,
+    ANYWHERE,
+    NOBODY,
+    PLACING,
+    TRADERS,
+    VIEWERS,
+    Admitted,
+    Refused,
+    admit,
+    is_late,
+    sender_id,
+)
 from tests.trading.conftest import ANN, START_MS
 
 GROUP = -500
@@ -111,7 +123,7 @@ def verdict(sent: Update, rule: str, role: Any, now_ms: int = START_MS) -> str:
 
 def aged(answer: str, age_ms: int) -> str:
     """What a message of that age gets where a new one gets `answer`."""
-    if answer != "yes" or abs(age_ms) <= 30_000:
+    if answer in ("stranger", "silent") or abs(age_ms) <= 30_000:
         return answer
     return "stale" if age_ms > 0 else "clock"
 
@@ -166,6 +178,33 @@ def test_admit_presses_on_messages_that_cannot_be_seen_are_refused() -> None:
     assert [(verdict(each, "anywhere", "owner"), sender_id(each)) for each in presses] == [("silent", None)] * 4
 
 
+def test_admit_presses_below_messages_the_bot_did_not_write_are_refused() -> None:
+    """Buttons come with the bot's own messages: not forwarded, not by an inline bot, not in a chat's name."""
+    found = {}
+    for name, chat, extra in (
+        ("forwarded", "private", {"forward_origin": ORIGIN}),
+        ("inline bot", "group", {"via_bot": BOTHER}),
+        ("in a chat's name", "supergroup", {"sender_chat": CHANNEL}),
+        ("a channel's own post", "channel", {"sender_chat": CHANNEL}),
+        ("edited", "private", {"edit_date": START_MS // 1000}),
+    ):
+        shown = message(kind=chat, chat_id=ANN, **extra, **BY_A_BOT)
+        found[name] = verdict(press(message=shown), "anywhere", "trader")
+    assert found == {
+        "forwarded": "silent",
+        "inline bot": "silent",
+        "in a chat's name": "silent",
+        "a channel's own post": "yes",
+        "edited": "yes",
+    }
+
+
+def test_admit_nobody_is_more_than_the_owner() -> None:
+    """What has no row in the table is refused to everybody."""
+    roles = ("owner", "admin", "trader", "viewer")
+    assert {admit(update(message=message()), NOBODY, role=role, now_ms=START_MS) for role in roles} == {Refused("role")}
+
+
 def test_admitted_names_the_numeric_sender_chat_and_message() -> None:
     """What handlers trust comes from the ids; the name is for display."""
     fields: dict[str, Any] = {"message_id": 9, "from": person(ANN, last_name="Lee")}
@@ -179,3 +218,27 @@ def test_refused_stale_tells_the_age() -> None:
     """The answer to an old command can say how old it was."""
     found = admit(update(message=message()), ANYWHERE, role="owner", now_ms=START_MS + 720_000)
     assert (found.why, found.detail_ms) == ("stale", 720_000)  # type: ignore[union-attr]
+
+
+def test_admit_while_halted_refuses_only_what_places() -> None:
+    """Who may not trade hears that; who may, hears that nobody may at present; all else goes on."""
+    sent = update(message=message())
+    answers = {
+        (role, name): admit(sent, rule, role=role, now_ms=START_MS, is_halted=True)
+        for role in ("trader", "viewer")
+        for name, rule in (("placing", PLACING), ("viewers", VIEWERS))
+    }
+    words = {key: "yes" if isinstance(found, Admitted) else found.why for key, found in answers.items()}
+    assert words == {
+        ("trader", "placing"): "halted",
+        ("trader", "viewers"): "yes",
+        ("viewer", "placing"): "role",
+        ("viewer", "viewers"): "yes",
+    }
+
+
+def test_late_is_a_message_of_more_than_thirty_seconds() -> None:
+    """A press is never late, however old its message."""
+    ages = (30_000, 30_001, -60_000)
+    assert [is_late(update(message=message()), START_MS + age) for age in ages] == [False, True, False]
+    assert not is_late(press(at_ms=START_MS - 86_400_000), START_MS)

@@ -13,7 +13,7 @@ from bot.chat.inbox import Inbox, InOrder
 from bot.store.database import Store
 from tests.chat.test_gate import message, press, update
 from tests.chat.test_reply import FakeTelegram, connected
-from tests.trading.conftest import ANN, BOB, FakeClock
+from tests.trading.conftest import ANN, BOB, START_MS, FakeClock
 
 TWO_DAYS = 48 * 3600
 
@@ -121,7 +121,7 @@ async def test_take_forgets_handled_messages_after_two_days_and_no_others(kept: 
 
 async def test_in_order_one_chat_is_handled_one_after_another() -> None:
     """The second message of a chat begins when the first has ended, however long that takes."""
-    processor, log, gate = InOrder(), [], asyncio.Event()
+    processor, log, gate = InOrder(FakeClock()), [], asyncio.Event()
 
     async def slow() -> None:
         log.append("first begins")
@@ -145,7 +145,7 @@ async def test_in_order_one_chat_is_handled_one_after_another() -> None:
 
 async def test_in_order_other_chats_do_not_wait() -> None:
     """A chat whose exchange is slow holds up nobody else."""
-    processor, done, gate = InOrder(), [], asyncio.Event()
+    processor, done, gate = InOrder(FakeClock()), [], asyncio.Event()
 
     async def quick(name: str) -> None:
         done.append(name)
@@ -163,7 +163,7 @@ async def test_in_order_other_chats_do_not_wait() -> None:
 
 async def test_in_order_failure_lets_the_next_message_begin() -> None:
     """An error in one message does not block its chat."""
-    processor, done = InOrder(), []
+    processor, done = InOrder(FakeClock()), []
 
     async def broken() -> None:
         raise ZeroDivisionError
@@ -175,6 +175,92 @@ async def test_in_order_failure_lets_the_next_message_begin() -> None:
         await processor.process_update(command(), broken())
     await processor.process_update(command(), quick())
     assert done == ["second"]
+
+
+async def test_in_order_waiting_takes_no_place_from_others() -> None:
+    """With two places, a chat that has twenty updates waiting holds one of them; everybody else goes on."""
+    processor, gate, done = InOrder(FakeClock(), most=2), asyncio.Event(), []
+
+    async def slow() -> None:
+        await gate.wait()
+
+    async def quick(number: int) -> None:
+        done.append(number)
+
+    flood = [asyncio.create_task(processor.process_update(command(user_id=ANN), slow())) for _ in range(20)]
+    await _turns()
+    for number in range(50):
+        await asyncio.wait_for(processor.process_update(command(user_id=BOB + number), quick(number)), 1)
+    assert done == list(range(50))
+    gate.set()
+    await asyncio.gather(*flood)
+
+
+async def test_in_order_beyond_what_may_wait_is_refused_and_not_handled() -> None:
+    """One is at work, three wait, all others are handed back; when the queue is empty, messages pass again."""
+    processor, gate, done, refused = InOrder(FakeClock(), waiting=3), asyncio.Event(), [], []
+
+    async def refuse(sent: Update) -> None:
+        refused.append(sent)
+
+    async def work(number: int) -> None:
+        await gate.wait()
+        done.append(number)
+
+    processor.refuse = refuse
+    sent = [command() for _ in range(10)]
+    tasks = [asyncio.create_task(processor.process_update(each, work(number))) for number, each in enumerate(sent)]
+    await _turns()
+    assert refused == sent[4:]
+    gate.set()
+    await asyncio.gather(*tasks)
+    await processor.process_update(command(), work(10))
+    assert (done, len(refused)) == ([0, 1, 2, 3, 10], 6)
+
+
+async def test_in_order_late_messages_do_not_queue() -> None:
+    """A backlog is only gathered: it neither waits for its chat nor fills its queue."""
+    processor, gate, done = InOrder(FakeClock(), waiting=1), asyncio.Event(), []
+
+    async def slow() -> None:
+        await gate.wait()
+
+    async def quick(number: int) -> None:
+        done.append(number)
+
+    first = asyncio.create_task(processor.process_update(command(), slow()))
+    await _turns()
+    for number in range(10):
+        await asyncio.wait_for(processor.process_update(command(at_ms=START_MS - 31_000), quick(number)), 1)
+    assert done == list(range(10))
+    gate.set()
+    await first
+
+
+async def test_in_order_stopped_while_waiting_leaves_nothing_behind() -> None:
+    """An update that is cancelled in its queue is neither run nor forgotten as waiting."""
+    processor, gate, done = InOrder(FakeClock(), waiting=1), asyncio.Event(), []
+
+    async def work(number: int) -> None:
+        await gate.wait()
+        done.append(number)
+
+    tasks = [asyncio.create_task(processor.process_update(command(), work(number))) for number in range(2)]
+    await _turns()
+    tasks[1].cancel()
+    await asyncio.gather(tasks[1], return_exceptions=True)
+    gate.set()
+    await tasks[0]
+    await processor.process_update(command(), work(2))
+    assert done == [0, 2]
+
+
+async def test_connecting_names_the_chats_where_a_key_may_be_on_its_way(kept: Kept) -> None:
+    """A restart ends every wizard; whose began lately is remembered without a word of what was typed."""
+    await kept.inbox.take([command("/connect acme", user_id=ANN), command("/balance", user_id=BOB)])
+    assert await Inbox(kept.store, kept.clock).connecting() == [ANN]
+    kept.clock.advance(20 * 60)
+    assert await kept.inbox.connecting() == []
 
 
 async def _turns() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 
 from bot.chat.outbox import Outbox
 from bot.chat.render import card
-from bot.chat.reply import Sender
-from bot.trading import journal
+from bot.chat.reply import Link, Sender, say
+from bot.store.database import Connection
+from bot.trading import journal, notices
+from bot.trading.confirm import Button
 from bot.trading.orders import OrderRow
 from tests.chat.test_reply import FakeTelegram, connected
-from tests.trading.conftest import Room, new_room
+from tests.trading.conftest import ANN, CHAT, Room, new_room
 
 
 @dataclass
@@ -24,6 +27,7 @@ class Cards:
 
     room: Room
     telegram: FakeTelegram
+    sender: Sender
     outbox: Outbox
 
     def waiting(self) -> list[int]:
@@ -39,10 +43,11 @@ class Cards:
 
 
 @pytest.fixture
-async def cards(tmp_path: Path) -> Any:
+async def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("PTB_TIMEDELTA", "true")  # as the bot does
     room, telegram = new_room(tmp_path), FakeTelegram()
     sender = Sender(await connected(telegram), room.store, room.clock)
-    yield Cards(room, telegram, Outbox(room.store, sender, room.gateway, room.clock))
+    yield Cards(room, telegram, sender, Outbox(room.store, sender, room.gateway, room.clock))
     await room.close()
 
 
@@ -59,12 +64,12 @@ async def test_step_draws_a_new_card_and_remembers_its_message(cards: Cards) -> 
 
 
 async def test_step_several_changes_of_one_order_are_one_edit(cards: Cards) -> None:
-    """Placed, accepted and filled between two steps is told once, in its latest state."""
+    """Placed and accepted between two steps is told once, in its latest state."""
     row = await cards.room.propose()
     await cards.outbox.step()
     cards.room.desk.send(await cards.room.confirmed(cards.room.row(row)))
     await cards.room.desk.drain()
-    assert len(cards.waiting()) > 2
+    assert cards.waiting() == [row.id]
     before = len(cards.telegram.named("editMessageText"))
     await cards.outbox.step()
     assert len(cards.telegram.named("editMessageText")) == before + 1
@@ -107,16 +112,20 @@ async def test_draw_failure_is_kept_and_tried_at_growing_intervals(cards: Cards)
     assert (cards.waiting(), "BUY BTC/USDT" in cards.shown(row)) == ([], True)
 
 
-async def test_draw_owner_who_blocked_the_bot_is_not_told_again(cards: Cards) -> None:
-    """Forbidden ends the telling, also after other failures, and leaves nothing to come back for."""
-    await cards.room.propose()
+async def test_draw_owner_who_blocked_the_bot_is_told_when_they_come_back(cards: Cards) -> None:
+    """Forbidden ends the telling, also after other failures; the result is kept until the chat lets the bot in."""
+    row = await cards.room.propose()
     cards.telegram.fail("sendMessage", 502)
     cards.telegram.fail("sendMessage", 403, "Forbidden: bot was blocked by the user")
     await cards.outbox.step()
     cards.room.clock.advance(5)
-    await cards.outbox.step()
-    assert cards.waiting() == []
     assert not await cards.outbox.step()
+    cards.room.clock.advance(3600)
+    assert not await cards.outbox.step()
+    assert (len(cards.telegram.named("sendMessage")), cards.waiting()) == (2, [row.id])
+    await cards.sender.send(say("Welcome back"), chat_id=CHAT, user_id=ANN)
+    assert not await cards.outbox.step()
+    assert ("BUY BTC/USDT" in cards.shown(row), cards.waiting()) == (True, [])
 
 
 async def test_draw_card_that_vanished_is_sent_anew(cards: Cards) -> None:
@@ -132,7 +141,7 @@ async def test_draw_card_that_vanished_is_sent_anew(cards: Cards) -> None:
 
 
 async def test_draw_change_during_the_edit_is_drawn_afterwards(cards: Cards) -> None:
-    """What is committed while Telegram is being told stays in the outbox and is told next."""
+    """What is committed while Telegram is being told is not struck out with it, and is told next."""
     row = await cards.room.propose()
     cards.telegram.gate = asyncio.Event()
     cards.telegram.arrived.clear()
@@ -140,11 +149,9 @@ async def test_draw_change_during_the_edit_is_drawn_afterwards(cards: Cards) -> 
     await cards.telegram.arrived.wait()
     cards.room.store.transact(lambda db: journal.end(db, row.id, "expired", "Too late.", cards.room.clock.now_ms()))
     cards.telegram.gate.set()
-    await drawing
-    assert "Too late." not in cards.shown(row)
-    assert cards.waiting() == [row.id]
-    await cards.outbox.step()
-    assert "Too late." in cards.shown(row)
+    assert not await drawing
+    assert ["Too late." in text for text in cards.telegram.texts()] == [False, True]
+    assert ("Too late." in cards.shown(row), cards.waiting()) == (True, [])
 
 
 async def test_draw_two_orders_of_one_card_end_with_the_newer(cards: Cards) -> None:
@@ -182,12 +189,12 @@ async def test_step_card_that_cannot_be_drawn_stops_no_other(
             raise ZeroDivisionError
         return card(row, **names)
 
-    monkeypatch.setattr("bot.chat.outbox.card", broken)
+    monkeypatch.setattr("bot.chat.notes.card", broken)
     assert await cards.outbox.step()
     assert (cards.waiting(), "SELL" in cards.shown(good)) == ([bad.id], True)
     await cards.outbox.step()
     assert [record.exc_info is not None for record in caplog.records] == [True]  # the pause has not passed yet
-    monkeypatch.setattr("bot.chat.outbox.card", card)
+    monkeypatch.setattr("bot.chat.notes.card", card)
     cards.room.clock.advance(1)
     assert not await cards.outbox.step()
     assert "BUY" in cards.shown(bad)
@@ -205,3 +212,75 @@ async def test_run_wakes_when_told(cards: Cards) -> None:
     await asyncio.wait([running])
     assert "BUY BTC/USDT" in cards.telegram.texts()[0]
     assert row.state == "proposed"
+
+
+async def test_draw_group_that_became_a_supergroup_is_followed(cards: Cards) -> None:
+    """Rows and order go to the new chat, and the card is sent anew there."""
+    row = await cards.room.propose()
+    await cards.outbox.step()
+    cards.tell(row)
+    cards.telegram.fail("editMessageText", 400, "Bad Request: group chat was upgraded", migrate_to_chat_id=-100_500)
+    assert not await cards.outbox.step()
+    sent = cards.telegram.named("sendMessage")[-1]
+    now = cards.room.row(row)
+    assert (sent["chat_id"], now.chat_id, cards.waiting()) == (-100_500, -100_500, [])
+    assert "BUY BTC/USDT" in cards.shown(row)
+
+
+async def test_draw_told_but_not_stored_is_not_told_again(cards: Cards, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk is full, what Telegram took is struck out as soon as that works, and not sent a second time."""
+    row = await cards.room.propose()
+    told, failures = notices.told, [1, 2, 3]
+
+    def full(db: Connection, notice_id: int) -> None:
+        if failures:
+            failures.pop()
+            raise sqlite3.OperationalError("database or disk is full")
+        told(db, notice_id)
+
+    monkeypatch.setattr(notices, "told", full)
+    assert not await cards.outbox.step()
+    assert (len(cards.telegram.named("sendMessage")), cards.waiting(), failures) == (1, [], [])
+    assert cards.room.row(row).message_id is not None
+
+
+async def test_reply_to_a_chat_that_is_held_is_kept_and_sent_later(cards: Cards) -> None:
+    """An answer that meets "retry after" waits in the outbox, with its buttons, and the handler goes on."""
+    cards.telegram.fail("sendMessage", 429, "Too Many Requests", retry_after=40)
+    reply = say("Sure?", (Button("Yes", "yes", {"n": 1}, None, b"\x01"), Link("Look", "https://t.me/x")))
+    for _ in range(2):  # the second finds the chat held already
+        assert await cards.sender.send(reply, chat_id=CHAT, user_id=ANN) is None
+    assert await cards.outbox.step()
+    assert len(cards.telegram.named("sendMessage")) == 1
+    cards.room.clock.advance(40)
+    assert not await cards.outbox.step()
+    assert [text for text, _ in cards.telegram.shown.values()] == ["Sure?", "Sure?"]
+    message_id = next(iter(cards.telegram.shown))
+    _, confirmed = await cards.room.desk.press(
+        cards.telegram.data(message_id)[0], user_id=ANN, chat_id=CHAT, message_id=message_id
+    )
+    assert confirmed is None
+
+
+async def test_run_wakes_for_a_reply_that_is_kept(cards: Cards) -> None:
+    """The loop sends a kept answer without being asked by anybody else."""
+    running = asyncio.create_task(cards.outbox.run())
+    await asyncio.sleep(0)
+    cards.telegram.fail("sendMessage", 429, "Too Many Requests", retry_after=1)
+    await cards.sender.send(say("Hello"), chat_id=CHAT, user_id=ANN)
+    for _ in range(200):
+        if cards.telegram.shown:
+            break
+        await cards.room.store.run(lambda _: None)
+    running.cancel()
+    await asyncio.wait([running])
+    assert [text for text, _ in cards.telegram.shown.values()] == ["Hello"]
+
+
+async def test_finish_leaves_what_cannot_be_told(cards: Cards, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the program a Telegram that hangs is not waited for, and the row stays."""
+    monkeypatch.setattr("bot.chat.outbox._LAST_WORDS_SECONDS", 0)
+    row = await cards.room.propose()
+    cards.telegram.gate = asyncio.Event()
+    await cards.outbox.finish()
+    assert cards.waiting() == [row.id]

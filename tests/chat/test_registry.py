@@ -121,6 +121,13 @@ def test_every_command_named_in_a_text_exists() -> None:
     assert {(path, word) for path, word in named if word not in REGISTRY.commands} == set()
 
 
+def constants(tree: ast.Module) -> Iterator[tuple[str, object]]:
+    """Yield every constant of a module that is a plain value."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            yield from ((target.id, node.value.value) for target in node.targets if isinstance(target, ast.Name))
+
+
 def codes() -> dict[str, str]:
     """Every code that the core gives an error, and where."""
     found: dict[str, str] = {}
@@ -134,8 +141,11 @@ def codes() -> dict[str, str]:
             for target in node.targets
             if isinstance(target, ast.Name) and isinstance(node.value, ast.Dict)
         }
+        # A constant that is named like what it says is a code as well.
+        named = {name: str(path) for name, value in constants(tree) if name == value}
+        found |= {name: place for name, place in named.items() if re.fullmatch("[A-Z][A-Z_]+", name)}
         for node in ast.walk(tree):
-            if not isinstance(node, ast.keyword) or node.arg != "code":
+            if not isinstance(node, ast.keyword) or node.arg not in ("code", "refusal"):
                 continue
             value: ast.AST = node.value
             if isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name):

@@ -75,6 +75,8 @@ def row(state: State = "proposed", params: dict[str, Any] | None = None, **chang
         created_ms=0,
         sent_ms=None,
         updated_ms=0,
+        external=False,
+        refusal="",
     )
     return replace(made, **changes)
 
@@ -248,3 +250,34 @@ def test_card_any_row_can_be_drawn(state: State, reason: str, average: Decimal |
     shown = drawn(order).text.fitting()
     assert 0 < len(shown.text.encode("utf-16-le")) // 2 <= 4096
     assert order.is_done == (state in ENDS)
+
+
+def test_card_partly_filled_says_the_share_in_its_head() -> None:
+    """The share is the first thing to be seen."""
+    shown = text(row("partially_filled", filled=Decimal("0.003")))
+    assert shown.startswith("◐ Partly filled 36% · #42\n")
+
+
+def test_card_of_a_live_order_that_is_not_shown_any_more_asks_its_owner() -> None:
+    """The machine cannot tell how it ended; the buttons are those of a question."""
+    asking = row("open", misses=3)
+    assert "had this order and shows it no more" in text(asking)
+    assert (actions(asking), state_words(asking)) == (["refresh", "not_placed"], "not shown any more")
+
+
+@pytest.mark.parametrize(("kind", "buttons"), [("InsufficientFunds", ["again", "again"]), ("InvalidOrder", ["again"])])
+def test_card_refused_offers_what_mends_it(kind: str, buttons: list[str]) -> None:
+    """Too little money: a smaller amount. Anything else: a fresh preview, never the same order by itself."""
+    assert actions(row("rejected", refusal=kind)) == buttons
+
+
+@pytest.mark.parametrize("kind", ["IOC", "FOK"])
+def test_card_canceled_at_once_says_that_it_was_asked_for(kind: str) -> None:
+    """Nobody canceled it: its own terms did."""
+    assert f"as {kind} asks." in text(row("canceled", params={"time_in_force": kind}))
+
+
+def test_card_of_an_adopted_order_says_where_it_came_from() -> None:
+    """The card and the line in the list carry the mark."""
+    assert "had no record of it" in text(row("open", external=True))
+    assert summary(row("open", external=True)).endswith("open · found at the exchange")

@@ -13,8 +13,9 @@ from telegram import Bot
 from telegram.error import BadRequest
 from telegram.request import BaseRequest, RequestData
 
-from bot.chat.reply import Copy, Link, Reply, Sender, say
+from bot.chat.reply import Copy, Link, Photo, Reply, Sender, packed, say, unpacked
 from bot.chat.text import LONGEST, Text
+from bot.local.api import MEMBER_RIGHTS
 from bot.redact import Redactor
 from bot.store.database import Store
 from bot.trading import confirm
@@ -32,6 +33,7 @@ class FakeTelegram(BaseRequest):
         calls: Every call as (method, parameters), also those that failed.
         shown: Message id to its text and buttons, as the chat shows it now.
         failures: Method to the answers of its next calls: (HTTP status, description, extra parameters).
+        administrators: (Chat, person) of those who administrate a group.
         gate: Where a call waits before it is answered, when there is one.
         arrived: Set by each call.
     """
@@ -42,6 +44,7 @@ class FakeTelegram(BaseRequest):
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.shown: dict[int, tuple[str, list[list[dict[str, Any]]]]] = {}
         self.failures: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
+        self.administrators: set[tuple[int, int]] = set()
         self.gate: asyncio.Event | None = None
         self.arrived = asyncio.Event()
 
@@ -73,6 +76,11 @@ class FakeTelegram(BaseRequest):
     def _answer(self, name: str, values: dict[str, Any]) -> Any:
         if name == "getMe":
             return ME
+        if name == "getChatMember":
+            is_one = (values["chat_id"], values["user_id"]) in self.administrators
+            rights = dict.fromkeys(MEMBER_RIGHTS, False)
+            user = {"id": values["user_id"], "is_bot": False, "first_name": "Ann", "username": "ann"}
+            return {"user": user, **({"status": "administrator", **rights} if is_one else {"status": "member"})}
         if name not in ("sendMessage", "editMessageText"):
             return True
         message_id = values.get("message_id") or 500 + len(self.shown)
@@ -243,3 +251,43 @@ async def test_send_long_text_with_secrets_still_fits(desk: Desk, redactor: Reda
     sent = desk.telegram.texts()[0]
     assert len(sent) <= LONGEST
     assert "sesame" not in sent
+
+
+@pytest.mark.parametrize("edits", [False, True])
+async def test_send_entities_that_telegram_refuses_are_left_out(desk: Desk, edits: bool) -> None:
+    """Bold type is not worth a lost message: it is sent once more as plain text."""
+    message_id = await desk.send(say("before")) if edits else None
+    method = "editMessageText" if edits else "sendMessage"
+    desk.telegram.fail(method, 400, "Bad Request: can't parse entities: wrong offset")
+    await desk.send(Reply(Text().bold("Filled")), message_id)
+    assert [each["text"] for each in desk.telegram.named(method)[-2:]] == ["Filled", "Filled"]
+    assert [bool(each["entities"]) for each in desk.telegram.named(method)[-2:]] == [True, False]
+
+
+def test_packed_reply_comes_back_as_it_was(redactor: Redactor) -> None:
+    """A reply kept in a row has its entities and every kind of button, and no live secret."""
+    redactor.register("canary-secret-0123456789")
+    keys = (
+        Button("Yes", "yes", {"n": 1}, 7, b"\x00\xff", 60, "danger"),
+        Link("Open", "https://t.me/x"),
+        Copy("C", "42"),
+    )
+    reply = Reply(Text().plain("a ").bold("b"), (keys, keys[:1]))
+    assert unpacked(json.loads(json.dumps(packed(reply)))) == reply
+    assert unpacked(packed(say("canary-secret-0123456789"))) == say("‹secret›")
+
+
+async def test_photo_waits_for_telegram_and_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a 429 no picture is forced on Telegram: who asked is told when to ask again, and an alert's is left out."""
+    monkeypatch.setenv("PTB_TIMEDELTA", "true")
+    desk.telegram.fail("sendPhoto", 429, "Too Many Requests", retry_after=3)
+    picture = Photo(b"png", "BTC/USDT 60,000")
+    assert not await desk.sender.photo(picture, chat_id=CHAT, user_id=ANN)
+    assert "Telegram takes no picture at present." in desk.telegram.texts()[-1]
+    told = len(desk.telegram.texts())
+    desk.telegram.fail("sendPhoto", 429, "Too Many Requests", retry_after=30)
+    assert not await desk.sender.photo(picture, chat_id=CHAT, user_id=0, lane="alert")
+    assert len(desk.telegram.texts()) == told
+    assert len(desk.telegram.named("sendPhoto")) == 2
+    assert not await desk.sender.photo(picture, chat_id=CHAT, user_id=0)
+    assert len(desk.telegram.named("sendPhoto")) == 2

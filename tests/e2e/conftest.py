@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from bot.accounts.vault import create_master_key
 from bot.chat import app
+from bot.chat.pacer import LOCAL
 from bot.cli.instance import Instance, open_instance
 from bot.config import Settings
 from bot.local.server import LocalServer
@@ -20,6 +23,8 @@ from bot.local.telegram import LocalTelegram
 from bot.testing.bitget import StrictBitget
 from bot.testing.strict import StrictServer
 from bot.trading.connect import connect
+from bot.web import doors
+from tests.e2e.postman import Postman, webhook
 
 TOKEN = "123456789:local-token-that-must-not-leak"
 ANN = 1001
@@ -46,7 +51,14 @@ class Desk:
 
     async def _run(self, instance: Instance) -> None:
         await app.run(
-            instance.settings, instance.clock, instance.store, instance.vault, instance.gateway, stop=self.stop
+            instance.settings,
+            instance.clock,
+            instance.store,
+            instance.vault,
+            instance.gateway,
+            stop=self.stop,
+            pace=LOCAL,
+            listen=doors.opened,
         )
 
     async def end(self) -> None:
@@ -120,6 +132,8 @@ class Desk:
             raise AssertionError(f"never saw {parts} in {self.texts()}") from None
 
 
+RECEIVING = ContextVar[Literal["polling", "webhook"]]("RECEIVING", default="polling")
+"""How the bots of this context get their messages."""
 MakeSettings = Callable[[Path], Settings]
 
 
@@ -134,10 +148,22 @@ async def neighbours(tmp_path: Path, mode: str = "classic") -> AsyncIterator[Des
     key_file = tmp_path / "keys" / "master.key"
     key_file.parent.mkdir()
     create_master_key(key_file)
-    async with StrictServer(exchange) as strict, LocalServer(telegram, TOKEN) as local:
+    by_webhook = RECEIVING.get() == "webhook"
+    async with (
+        StrictServer(exchange) as strict,
+        LocalServer(telegram, TOKEN) as local,
+        Postman(telegram) if by_webhook else nullcontext(),
+    ):
+        receiving = webhook() if by_webhook else {}
         settings = Settings.model_validate(
             {
-                "telegram": {"token": TOKEN, "base_url": local.base_url, "base_file_url": local.base_file_url},
+                "telegram": {
+                    "token": TOKEN,
+                    "base_url": local.base_url,
+                    "base_file_url": local.base_file_url,
+                    **receiving.get("telegram", {}),
+                },
+                "web": receiving.get("web", {}),
                 "access": {"owner": ANN},
                 "storage": {"directory": tmp_path / "data"},
                 "vault": {"key_file": key_file},

@@ -80,7 +80,7 @@ async def test_clock_that_jumps_under_an_order_refuses_it_and_the_next_works(des
 async def again(desk: Desk, *parts: str) -> str:
     """Press Again and return the new preview, once it can be confirmed."""
     seen = desk.telegram.messages(ANN)[-1].id
-    desk.press("Again")
+    desk.press("New preview")
 
     def shown(_: object) -> str | None:
         last = desk.telegram.messages(ANN)[-1]
@@ -113,7 +113,7 @@ async def test_rate_limit_on_an_order_refuses_it_and_the_pause_is_kept(desk: Des
     desk.press("Confirm")
     await desk.see("✖ Refused", "too many requests")
     sent = len(desk.exchange.received)
-    desk.press("Again")
+    desk.press("New preview")
     await desk.see("Bitget allows no more requests for")
     assert (len(desk.exchange.received), len(placed(desk)), desk.exchange.orders()) == (sent, 1, [])
 

@@ -54,7 +54,15 @@ class BitrueDesk(Desk):
         assert it is not None
         fields = KEY | changes
         await connect(
-            it.gateway, it.store, it.vault, it.clock, user_id=ANN, exchange_id="bitrue", label=label, fields=fields
+            it.gateway,
+            it.store,
+            it.vault,
+            it.clock,
+            user_id=ANN,
+            exchange_id="bitrue",
+            label=label,
+            fields=fields,
+            has_looked=True,
         )
 
     async def confirm(self, text: str, *parts: str) -> str:
@@ -85,6 +93,7 @@ async def neighbours(
                 "access": {"owner": ANN},
                 "storage": {"directory": tmp_path / "data"},
                 "vault": {"key_file": key_file},
+                "limits": {"orders_a_minute": 600},
                 "exchanges": {
                     "bitrue": {"base_url": strict.url, "stream_url": pushes.url if has_streams else None},
                 },
@@ -105,13 +114,23 @@ async def desk(tmp_path: Path) -> AsyncIterator[BitrueDesk]:
         yield found
 
 
-async def test_connect_in_chat_tells_that_withdrawals_are_reported(tmp_path: Path) -> None:
-    """The report may be of the account and not of the key: the key is taken, and the person told what to check."""
+async def test_connect_in_chat_stores_nothing_before_somebody_looked(tmp_path: Path) -> None:
+    """The report may be of the account and not of the key: nothing is stored before its owner says they looked."""
     async with neighbours(tmp_path) as (desk, _):
         desk.say("/connect bitrue")
         await desk.see("Leave Withdraw OFF", "API key")
         desk.say("\n".join(KEY.values()))
+        await desk.see("Look at the exchange first", "may mean your account and not this key", "Nothing was stored")
+        assert desk.instance is not None
+        count = "SELECT count(*) FROM credentials"
+        assert desk.instance.store.transact(lambda db: db.execute(count).fetchone()[0]) == 0
+        desk.say("yes")
+        await desk.see("Press the button")
+        desk.press("I looked")
         await desk.see("Connected Bitrue·main", "may mean your account and not this key")
+        desk.say("/keys")
+        await desk.see("⚠ withdraw right not verified")
+        await desk.see("You looked at the exchange's site")
 
 
 async def test_balance_and_price(desk: BitrueDesk) -> None:

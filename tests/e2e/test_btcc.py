@@ -271,7 +271,7 @@ async def test_keys_test_in_chat_ticks_off_the_steps_as_they_are_done(desk: Btcc
 async def test_keys_test_on_the_server_tells_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`tradewire keys test` prints the same steps, ends at the same failures, and its exit code says so."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # the command sets its own
-    monkeypatch.setattr(registry, "discover", lambda: [Plugin("btcc", tradewire_btcc)])
+    monkeypatch.setattr(registry, "discover", lambda *_: [Plugin("btcc", tradewire_btcc)])
     exchange = StrictBTCC()
     exchange.add_account(**KEY, balances={"USDT": Decimal(1000), "BTC": Decimal("0.5")})
     create_master_key(tmp_path / "master.key")

@@ -147,7 +147,7 @@ async def test_drifted_market_order_is_offered_anew(desk: Desk) -> None:
     await desk.see("60,000.10")
     desk.exchange.set_price("BTCUSDT", "62000.00", "62000.10")
     desk.press("Confirm")
-    await desk.see("BUY BTC/USDT", "The price moved from 60,000.10 to 62,000.10. Nothing was sent.")
+    await desk.see("BUY BTC/USDT", "The price moved from 60,000.10 to 62,000.10. Nothing was sent.", "Then free")
     assert desk.exchange.placing_requests == 0
     desk.press("Confirm")
     await desk.see("✅ Filled")
@@ -173,6 +173,11 @@ async def test_order_in_doubt_blocks_the_same_order_again(desk: Desk) -> None:
     await desk.see("Not sure yet", "Nothing will be sent again")
     desk.say("/buy BTC/USDT 0.001 @ 50000")
     await desk.see("in doubt", "IN_DOUBT")
+    assert desk.exchange.placing_requests == 1
+    desk.press("Order all the same")
+    await desk.see("#1 may exist", "Go on?")
+    desk.press("Yes, although #1 may exist")
+    await desk.see("Order #1 may exist as well", "50,000.00")
     assert desk.exchange.placing_requests == 1
 
 

@@ -42,7 +42,7 @@ async def test_wrong_words_get_a_sentence(desk: Desk) -> None:
 async def test_stale_command_is_not_run(desk: Desk) -> None:
     """A command that waited for more than 30 seconds is answered, and not run."""
     desk.telegram.say(ANN, ANN, "/buy BTC/USDT 0.001 @ 50000", date=int(time.time()) - 720)
-    await desk.see("I was away", "12 min ago was not run")
+    await desk.see("I was away. You asked 12 min ago: /buy BTC/USDT 0.001 @ 50000", "It was not run.")
     assert not any("BUY BTC/USDT" in text for text in desk.texts())
 
 
@@ -115,5 +115,5 @@ async def test_refusal_by_the_exchange_is_told_in_plain_words(desk: Desk, code: 
     await desk.preview("/buy BTC/USDT 0.001 @ 50000")
     desk.press("Confirm")
     card = await desk.see("✖ Refused", words)
-    assert "Again" in str(desk.telegram.messages(ANN)[-1].buttons)
+    assert "New preview" in str(desk.telegram.messages(ANN)[-1].buttons)
     assert "Traceback" not in card

@@ -84,7 +84,9 @@ async def until(condition: Callable[[], object]) -> None:
 def asked(desk: Desk) -> int:
     """Return how often the exchange was asked about a single order."""
     return sum(
-        each.path.endswith(("/orderInfo", "/order-info", "/current-plan-order")) for each in desk.exchange.received
+        each.path.endswith(("/orderInfo", "/order-info"))
+        or (each.path.endswith("/current-plan-order") and "symbol=" in each.query)  # without one it is the list of all
+        for each in desk.exchange.received
     )
 
 

@@ -1,4 +1,4 @@
-"""/accounts, /keys, /balance, /paper."""
+"""/accounts, /balance, /paper."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from decimal import ROUND_DOWN, Decimal
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow
-from bot.chat.gate import TRADERS, VIEWERS
 from bot.chat.numbers import format_amount, format_money
 from bot.chat.registry import Action, Call, Command
 from bot.chat.reply import Key, Reply, say
@@ -15,15 +14,13 @@ from bot.chat.text import Text
 from bot.contract.errors import BotError, UserError
 from bot.contract.models import Balance
 from bot.store.database import Connection
-from bot.trading import journal
+from bot.trading import events, journal, queries
 from bot.trading.confirm import Button
-from bot.trading.connect import check_key
-from bot.trading.desk import in_words
 from bot.trading.law import DOUBTFUL, LIVE
+from bot.trading.sending import in_words
 
 _DOLLARS = ("USDT", "USDC", "USD")
 _DUST = Decimal(1)
-_AGE_WARNING_MS = 90 * 86_400_000
 
 
 async def balance(call: Call) -> Reply:
@@ -45,7 +42,7 @@ async def balance_again(call: Call) -> Reply:
 
 
 async def _holdings(call: Call, account: AccountRow) -> Text:
-    text = Text().bold(_title(call, account)).line()
+    text = Text().bold(title_of(call, account)).line()
     try:
         held = await call.services.gateway.balances(account)
         worth = {asset: await _worth(call, account, row) for asset, row in held.items()}
@@ -98,7 +95,7 @@ async def accounts(call: Call) -> Reply:
     default = await call.account()
     text = Text().bold("Accounts").line()
     for row in rows:
-        text.line(f"{'●' if row.id == default.id else '○'} {_title(call, row)}")
+        text.line(f"{'●' if row.id == default.id else '○'} {title_of(call, row)}")
     keys = tuple(Button(f"Use {row.label}", "default", {"account": row.id}) for row in rows if row.id != default.id)
     return Reply(text.plain("● is used when an order names no account (on LABEL)."), _column(keys))
 
@@ -113,64 +110,6 @@ async def set_default(call: Call) -> Reply:
     return await accounts(call)
 
 
-async def keys(call: Call) -> Reply:
-    """List the keys with what is known of their rights."""
-    rows = [row for row in await call.accounts() if _uses_keys(call, row)]
-    if not rows:
-        await call.account()
-        return say("No key is stored here. /connect adds one.")
-    text = Text().bold("Keys").line()
-    buttons: list[tuple[Key, ...]] = []
-    for row in rows:
-        text.line(f"{_title(call, row)} · {badge(row, call.services.clock.now_ms())}")
-        buttons.append(
-            (
-                Button(f"Test {row.label}", "test_key", {"account": row.id}),
-                Button(f"Remove {row.label}", "remove_key", {"account": row.id}, style="danger"),
-            )
-        )
-    return Reply(text, tuple(buttons))
-
-
-def badge(row: AccountRow, now_ms: int) -> str:
-    """Return what is known of a key, in a few words."""
-    withdraw = {"no": "🔒 cannot withdraw", "yes": "⛔ can withdraw"}.get(
-        str(row.rights.get("can_withdraw")), "⚠ withdraw right not verified"
-    )
-    old = " · older than 90 days, make a new one" if now_ms - row.created_ms > _AGE_WARNING_MS else ""
-    return withdraw + old
-
-
-async def test_key(call: Call) -> Reply:
-    """Test a key step by step."""
-    row = await _own(call, call.payload["account"])
-    text = Text().bold(f"Testing {row.label}").line()
-    for step in await check_key(call.services.gateway, call.services.store, row):
-        text.line(f"{MARKS[step.mark]} {step.name}: {step.text}")
-    return Reply(text)
-
-
-async def remove_key(call: Call) -> Reply:
-    """Ask before a key is erased."""
-    row = await _own(call, call.payload["account"])
-    sure = Button("Yes, erase it", "surely_remove_key", {"account": row.id}, seconds=60, style="danger")
-    return say(f"Erase the key {row.label}? It cannot be undone here.", (sure,))
-
-
-async def surely_remove_key(call: Call) -> Reply:
-    """Erase a key."""
-    row = await _own(call, call.payload["account"])
-
-    def work(db: Connection) -> None:
-        live = journal.in_states(db, (*LIVE, *DOUBTFUL), row.id)
-        if live:
-            raise UserError(f"Order #{live[0].id} of {row.label} is not finished; without the key I lose sight of it.")
-        people.remove_account(db, row.id, call.services.clock.now_ms())
-
-    await call.services.store.run(work)
-    return say(f"The key {row.label} is erased here. Delete it at the exchange too.")
-
-
 async def paper(call: Call) -> Reply:
     """Switch paper trading of an account on or off."""
     words = call.args.lower().split()
@@ -181,7 +120,7 @@ async def paper(call: Call) -> Reply:
     if on and label is None and not await call.accounts():
         return await _first_paper_account(call)
     row = await call.account(label)
-    if not on and not await _has_key(call, row):
+    if not on and not await has_key(call, row):
         raise UserError(f"{row.label} has no key, so it can only trade on paper. /connect adds a real account.")
     if on and f"{row.exchange}:paper" not in call.services.gateway.exchanges:
         raise UserError(f"{row.label} cannot be switched: {row.exchange} has no paper twin here.")
@@ -199,14 +138,16 @@ def _switch_paper(db: Connection, row: AccountRow, on: bool, now_ms: int) -> lis
 
     A preview is of the exchange it was made for, and an order is looked after there.
     """
-    for order in journal.in_states(db, ("confirmed", *LIVE, *DOUBTFUL), row.id):
+    for order in queries.in_states(db, ("confirmed", *LIVE, *DOUBTFUL), row.id):
         raise UserError(
             f"Order #{order.id} of {row.label} is not finished, and I would lose sight of it. Cancel it or wait."
         )
-    proposals = [order.id for order in journal.in_states(db, ("proposed",), row.id)]
+    proposals = [order.id for order in queries.in_states(db, ("proposed",), row.id)]
     for order_id in proposals:
         journal.end(db, order_id, "expired", "Paper trading was switched. Nothing was sent.", now_ms)
     people.set_paper(db, row.id, on)
+    kind = "paper on" if on else "paper off"
+    events.record(db, kind=kind, detail={"account": row.id}, now_ms=now_ms, user_id=row.user_id)
     return proposals
 
 
@@ -223,51 +164,37 @@ async def _first_paper_account(call: Call) -> Reply:
     return say(f"Made the account {row.label}: {title}'s prices, no real money. Try /buy BTC/USDT $50")
 
 
-async def _has_key(call: Call, row: AccountRow) -> bool:
+async def has_key(call: Call, row: AccountRow) -> bool:
+    """Say whether an account has a key here."""
     query = "SELECT 1 FROM credentials WHERE account_id=? LIMIT 1"
     found = await call.services.store.run(lambda db: db.execute(query, (row.id,)).fetchone())
     return found is not None
-
-
-async def _own(call: Call, account_id: int) -> AccountRow:
-    found = await call.services.store.run(lambda db: people.get_account(db, account_id, call.who.user_id))
-    if found is None:
-        raise UserError("There is no such account. /accounts lists yours.", code="NO_ACCOUNT")
-    return found
 
 
 def _eight_decimals(value: Decimal) -> Decimal:
     return value.quantize(Decimal("1e-8"), ROUND_DOWN)
 
 
-def _uses_keys(call: Call, row: AccountRow) -> bool:
-    found = call.services.gateway.exchanges.get(row.exchange)
-    return found is None or bool(found.info.credential_fields)
-
-
-def _title(call: Call, row: AccountRow) -> str:
+def title_of(call: Call, row: AccountRow) -> str:
+    """Return an account as people read it: exchange, name and what is special."""
     found = call.services.gateway.exchanges.get(row.exchange)
     marks = " 📝 paper" if row.paper else ""
     if row.options.get("demo") == "1":
         marks += " demo"
-    return f"{found.info.title if found else row.exchange}·{row.label}{marks}"
+    title, mark = (found.info.title, found.info.mark) if found else (row.exchange, "")
+    return f"{title}·{row.label}{marks}{mark}"
 
 
 def _column(keys: tuple[Key, ...]) -> tuple[tuple[Key, ...], ...]:
     return tuple((key,) for key in keys)
 
 
-MARKS = {"ok": "✓", "warning": "⚠", "failed": "✗", "unknown": "–"}
 COMMANDS = (
-    Command("balance", balance, "What you hold", "Look", "[ACCOUNT]", "/balance", VIEWERS),
+    Command("balance", balance, "What you hold", "Look", "[ACCOUNT]", "/balance", reads=True),
     Command("accounts", accounts, "Your accounts; choose the default", "Accounts"),
-    Command("keys", keys, "Your keys: rights, test, remove", "Accounts", rule=TRADERS),
-    Command("paper", paper, "Trade without real money", "Accounts", "on | off [ACCOUNT]", "/paper on", TRADERS),
+    Command("paper", paper, "Trade without real money", "Accounts", "on | off [ACCOUNT]", "/paper on"),
 )
 ACTIONS = (
-    Action("balance", balance_again, VIEWERS),
+    Action("balance", balance_again),
     Action("default", set_default),
-    Action("test_key", test_key, toast="Asking the exchange…"),
-    Action("remove_key", remove_key),
-    Action("surely_remove_key", surely_remove_key),
 )

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 from bot.accounts.people import AccountRow
-from bot.chat.gate import TRADERS
 from bot.chat.numbers import format_amount, format_price
 from bot.chat.parse import parse_pair
-from bot.chat.registry import Action, Call, Command
+from bot.chat.registry import Action, Call, Command, Offer
 from bot.chat.render import summary
 from bot.chat.reply import Key, Reply, say
 from bot.chat.text import Text
 from bot.contract.errors import BotError, UserError
 from bot.contract.models import Market, OrderReport
 from bot.store.database import Connection
-from bot.trading import events, journal
+from bot.trading import events, journal, queries
 from bot.trading.confirm import Button
-from bot.trading.desk import in_words
 from bot.trading.law import DOUBTFUL, LIVE
 from bot.trading.orders import OrderRow
+from bot.trading.sending import in_words
 
 _PAGE = 10
 
@@ -43,6 +44,7 @@ async def orders(call: Call) -> Reply:
                 continue
             size = "?" if report.quantity is None else format_amount(report.quantity)
             price = "market" if not report.price else f"@ {report.price:f}"
+            price += "" if report.stop_price is None else f", stop {report.stop_price:f}"
             text.line(f"{report.side.upper()} {symbol} {size} {price} · placed elsewhere · {account.label}")
     if not text.text:
         return say("No open orders.")
@@ -71,7 +73,7 @@ def _fits(pair: str | None, symbol: str) -> bool:
 
 async def _markets(call: Call, account_id: int) -> list[Market]:
     """Return the markets the person traded lately on an account."""
-    rows = await call.services.store.run(lambda db: journal.recent(db, call.who.user_id, 100))
+    rows = await call.services.store.run(lambda db: queries.recent(db, call.who.user_id, 100))
     return list({row.symbol: row.market for row in rows if row.account_id == account_id}.values())
 
 
@@ -82,11 +84,8 @@ async def order(call: Call) -> Reply:
     text = Text().bold(summary(row)).line()
     lines: list[tuple[str, ...]] = []
     for at_ms, kind, detail in life:
-        told = detail.get("reason") or detail.get("exchange_order_id") or ""
-        if kind in ("partially_filled", "filled"):
-            told = f"{detail.get('filled', '')} at {detail.get('average_price', '')}"
-        lines.append((_clock(at_ms), kind.replace("_", " "), str(told)))
-    text.table(lines)
+        lines.append((_clock(at_ms), kind.replace("_", " "), _told(row, detail)))
+    text.line("Times are UTC.").table(lines)
     if row.client_order_id:
         text.plain("Our id: ").code(row.client_order_id).line()
     if row.exchange_order_id:
@@ -95,6 +94,24 @@ async def order(call: Call) -> Reply:
     if row.state in LIVE:
         keys = (Button("✖ Cancel order", "cancel", order_id=row.id, style="danger"),)
     return Reply(text, (keys,) if keys else ())
+
+
+def _told(row: OrderRow, detail: dict[str, Any]) -> str:
+    """Return what an event says besides its kind, with numbers as people write them."""
+    if detail.get("reason"):
+        return str(detail["reason"])
+    if "misses" in detail:
+        return f"look {detail['misses']} of 3"
+    if Decimal(detail.get("filled", 0)):
+        average, fee = detail.get("average_price"), detail.get("fee")
+        at = f" at {format_price(Decimal(average), row.market.price_step)}" if average else ""
+        paid = f", fee {format_amount(Decimal(fee))} {detail.get('fee_asset', '')}" if fee else ""
+        return f"{format_amount(Decimal(detail['filled']))} {row.market.base}{at}{paid}"
+    if detail.get("exchange_order_id"):
+        return str(detail["exchange_order_id"])
+    if "quantity" in detail:
+        return f"{format_amount(row.quantity)} {row.market.base}"
+    return ""
 
 
 async def cancel(call: Call) -> Reply | None:
@@ -124,6 +141,17 @@ async def cancel(call: Call) -> Reply | None:
     return Reply(text, ((yes,),))
 
 
+async def offer(call: Call) -> Offer:
+    """Offer a late cancel anew."""
+    yes = Button("Yes, cancel", "late_cancel", {"args": call.args}, seconds=86_400, style="danger")
+    return Offer("", yes if call.args else None)
+
+
+async def late_cancel(call: Call) -> Reply | None:
+    """Do what a late /cancel asked for."""
+    return await cancel(call.with_args(call.payload["args"]))
+
+
 async def cancel_many(call: Call) -> Reply:
     """Ask for several orders to be canceled."""
     text = Text()
@@ -148,7 +176,7 @@ async def refresh(call: Call) -> None:
     order_id = call.order_id
 
     def work(db: Connection) -> None:
-        journal.get_own(db, order_id, call.who.user_id)
+        queries.get_own(db, order_id, call.who.user_id)
         journal.tell(db, order_id, call.services.clock.now_ms())
 
     call.services.watch(order_id)
@@ -197,7 +225,7 @@ async def history(call: Call) -> Reply:
 
 
 async def _live(call: Call) -> list[OrderRow]:
-    rows = await call.services.store.run(lambda db: journal.in_states(db, (*LIVE, *DOUBTFUL)))
+    rows = await call.services.store.run(lambda db: queries.in_states(db, (*LIVE, *DOUBTFUL)))
     return [row for row in rows if row.user_id == call.who.user_id]
 
 
@@ -206,7 +234,7 @@ async def _named(call: Call) -> OrderRow:
     if call.order_id is None and not (number.isdecimal() and len(number) < 16):
         raise UserError("Which order? Write its number, such as /order 42. /orders lists the open ones.")
     order_id = call.order_id if call.order_id is not None else int(number)
-    return await call.services.store.run(lambda db: journal.get_own(db, order_id, call.who.user_id))
+    return await call.services.store.run(lambda db: queries.get_own(db, order_id, call.who.user_id))
 
 
 def _clock(at_ms: int) -> str:
@@ -214,14 +242,23 @@ def _clock(at_ms: int) -> str:
 
 
 COMMANDS = (
-    Command("orders", orders, "Open orders", "Look", "[PAIR]", "/orders"),
-    Command("order", order, "One order's whole life", "Look", "NUMBER", "/order 42"),
-    Command("cancel", cancel, "Cancel orders", "Trade", "NUMBER | PAIR | buy | sell | all", "/cancel 42", TRADERS),
-    Command("history", history, "Your fills", "Look", "[PAIR] [HOW MANY]", "/history BTC/USDT 20"),
+    Command("orders", orders, "Open orders", "Look", "[PAIR]", "/orders", reads=True),
+    Command("order", order, "One order's whole life", "Look", "NUMBER", "/order 42", reads=True),
+    Command(
+        "cancel",
+        cancel,
+        "Cancel orders",
+        "Trade",
+        "NUMBER | PAIR | buy | sell | all",
+        "/cancel 42",
+        offer=offer,
+    ),
+    Command("history", history, "Your fills", "Look", "[PAIR] [HOW MANY]", "/history BTC/USDT 20", reads=True),
 )
 ACTIONS = (
     Action("order", order),
     Action("cancel", cancel_one, toast="Asking the exchange…"),
+    Action("late_cancel", late_cancel),
     Action("cancel_many", cancel_many, toast="Asking the exchange…"),
     Action("refresh", refresh, toast="Looking…"),
     Action("not_placed", not_placed),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
-from bot.chat.gate import ANYWHERE
 from bot.chat.numbers import format_money, format_percent, format_price
 from bot.chat.parse import parse_pair
 from bot.chat.registry import Call, Command
@@ -13,14 +12,14 @@ from bot.chat.reply import Reply
 from bot.chat.text import Text
 from bot.contract.errors import BotError, UserError
 from bot.contract.models import Market, Ticker
-from bot.trading.desk import in_words
 from bot.trading.gateway import Exchange
+from bot.trading.sending import in_words
 
 
 async def price(call: Call) -> Reply:
     """Show a pair's price on each exchange in use."""
     wanted = parse_pair(call.args)
-    exchanges = await _asked(call)
+    exchanges = await exchanges_of(call)
     found = await asyncio.gather(*(_ticker(call, exchange, wanted) for exchange in exchanges), return_exceptions=True)
     answers = [each for each in found if not isinstance(each, BaseException)]
     failures = [each for each in found if isinstance(each, BotError)]
@@ -38,7 +37,7 @@ async def price(call: Call) -> Reply:
     return Reply(text)
 
 
-async def _asked(call: Call) -> list[Exchange]:
+async def exchanges_of(call: Call) -> list[Exchange]:
     """Return the exchanges of the person's accounts, or all where there are none."""
     gateway = call.services.gateway
     own = {account.exchange for account in await call.accounts()}
@@ -59,7 +58,7 @@ def _rows(exchange: Exchange, market: Market, ticker: Ticker) -> list[tuple[str,
         return format_price(value, market.price_step)
 
     change = f"  {format_percent(ticker.last / ticker.open_24h - 1)} 24h" if ticker.open_24h else ""
-    rows: list[tuple[str, ...]] = [(exchange.info.title, shown(ticker.last) + change)]
+    rows: list[tuple[str, ...]] = [(exchange.info.title, shown(ticker.last) + change + exchange.info.mark)]
     if ticker.bid and ticker.ask:
         spread = format_percent((ticker.ask - ticker.bid) / ticker.last)
         rows.append(("Bid / ask", f"{shown(ticker.bid)} / {shown(ticker.ask)}  {spread}"))
@@ -70,4 +69,4 @@ def _rows(exchange: Exchange, market: Market, ticker: Ticker) -> list[tuple[str,
     return rows
 
 
-COMMANDS = (Command("price", price, "Price, spread and day range", "Look", "PAIR", "/price BTC/USDT", ANYWHERE),)
+COMMANDS = (Command("price", price, "Price, spread and day range", "Look", "PAIR", "/price BTC/USDT", reads=True),)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bot.accounts import people
-from bot.chat.gate import TRADERS
 from bot.chat.registry import Action, Call, Command
 from bot.chat.reply import Reply
 from bot.chat.text import Text
 from bot.contract.errors import UserError
+from bot.trading import groups
 from bot.trading.confirm import Button
-from bot.trading.desk import DRIFT_TOLERANCE
 from bot.trading.journal import PROPOSAL_SECONDS
+from bot.trading.sending import DRIFT_TOLERANCE
 
 
 async def settings(call: Call) -> Reply:
@@ -29,6 +29,10 @@ async def settings(call: Call) -> Reply:
         rows.append((Button(f"Paper {switch}", "settings_paper", {"args": f"{switch} {default.label}"}),))
     else:
         text.line("No account yet: /connect adds your key, /paper on trades without real money.")
+    for share in await call.services.store.run(lambda db: groups.shares(db, call.who.user_id)):
+        place = share.title or str(share.chat_id)
+        text.line(f"Your fills are shown in {place}{', with amounts' if share.with_amounts else ''}.")
+        rows.append((Button(f"Stop showing them in {place}", "fills_stop", {"chat": share.chat_id}),))
     text.line(f"A preview can be confirmed for {PROPOSAL_SECONDS} seconds.")
     text.plain(f"A market order is offered anew when the price moved by more than {DRIFT_TOLERANCE * 100:.0f}%.")
     return Reply(text, tuple(rows))
@@ -50,5 +54,5 @@ async def settings_paper(call: Call) -> Reply:
     return await settings(call)
 
 
-COMMANDS = (Command("settings", settings, "Default account and paper trading", "Bot", rule=TRADERS),)
+COMMANDS = (Command("settings", settings, "Default account and paper trading", "Bot"),)
 ACTIONS = (Action("settings_default", settings_default), Action("settings_paper", settings_paper))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from bot.chat.gate import ANYWHERE
+from bot.chat.commands import signals
 from bot.chat.registry import Call, Command
 from bot.chat.reply import Copy, Reply, say
 from bot.chat.text import Text
 from bot.contract.errors import UserError
+from bot.signals import board
 
-_TOPICS = ("Start", "Trade", "Look", "Accounts", "Bot")
+_TOPICS = ("Start", "Trade", "Look", "Accounts", "Groups", "Bot")
 
 
-async def start(call: Call) -> Reply:
-    """Greet, and say what the next step is."""
+async def start(call: Call) -> Reply | None:
+    """Greet, and say what the next step is; or follow the signal whose card led here."""
+    if call.args.startswith(board.PREFIX):
+        return await signals.followed(call, call.args.removeprefix(board.PREFIX))
     text = (
         Text().bold("tradewire").line().line("Trade from this chat: type, look at the preview, press Confirm.").line()
     )
@@ -41,7 +44,7 @@ async def help_(call: Call) -> Reply:
     for topic in _TOPICS:
         text.bold(topic).line()
         for command in commands.values():
-            if command.topic == topic and (call.who.is_private or command.rule.where == "anywhere"):
+            if command.topic == topic and (call.who.is_private or command.rule.where != "private"):
                 text.line(f"/{command.name} – {command.summary}")
         text.line()
     text.line("Sizes: 0.1, 0.1btc, $250, 25%, max. Prices: @ 60000, @ 60k, @ -2%, @ bid, @ ask, @ mid.")
@@ -66,7 +69,7 @@ def _explained(command: Command) -> Text:
 
 
 COMMANDS = (
-    Command("start", start, "Say hello and see the first step", "Start", rule=ANYWHERE),
-    Command("help", help_, "What I can do", "Start", usage="[command]", example="/help buy", rule=ANYWHERE),
-    Command("id", id_, "Your numeric id and this chat's", "Start", rule=ANYWHERE),
+    Command("start", start, "Say hello and see the first step", "Start", reads=True),
+    Command("help", help_, "What I can do", "Start", usage="[command]", example="/help buy", reads=True),
+    Command("id", id_, "Your numeric id and this chat's", "Start", reads=True),
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.chat.commands.accounts import badge
-from bot.chat.gate import TRADERS
+from bot.chat.commands.keys import badge
+from bot.chat.health import Report
 from bot.chat.reasons import REASONS
 from bot.chat.registry import Action, Call, Command
 from bot.chat.render import summary
@@ -13,7 +13,7 @@ from bot.contract.errors import UserError
 from bot.exchanges import address
 from bot.exchanges.streams import StreamState
 from bot.store.database import Connection
-from bot.trading import journal
+from bot.trading import queries
 from bot.trading.law import DOUBTFUL, LIVE
 
 
@@ -28,7 +28,7 @@ async def status(call: Call) -> Reply:
         transport = exchange.transport
         offset = transport.clock.offset_ms
         skew = "not measured" if offset is None else f"{offset:+d} ms"
-        text.bold(f"{exchange.info.title}·{account.label}").line()
+        text.bold(f"{exchange.info.title}·{account.label}{exchange.info.mark}").line()
         text.line(f"clock {skew} · limits {transport.limiter.remaining_percent()}% free")
         stream = call.services.feeds.state(account.id, exchange.info.id)
         if stream is not None:
@@ -41,17 +41,27 @@ async def status(call: Call) -> Reply:
     def count(db: Connection) -> tuple[int, int, int]:
         waiting = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
         live, doubtful = (
-            sum(row.user_id == call.who.user_id for row in journal.in_states(db, states)) for states in (LIVE, DOUBTFUL)
+            sum(row.user_id == call.who.user_id for row in queries.in_states(db, states)) for states in (LIVE, DOUBTFUL)
         )
         return live, doubtful, waiting
 
     live, doubtful, waiting = await call.services.store.run(count)
     for name, problem in call.services.gateway.unusable.items():
         text.line(f"⚠ {name} is off: {problem}")
+    if call.services.health is not None:
+        text.line(_bot(await call.services.health.report()))
     minutes = (call.services.clock.now_ms() - call.services.started_ms) // 60_000
     text.line(f"{live} of your orders open, {doubtful} in doubt, {waiting} messages waiting")
-    text.plain(f"Database ✓ · up {minutes // 1440} d {minutes // 60 % 24} h {minutes % 60} min")
+    text.plain(f"Up {minutes // 1440} d {minutes // 60 % 24} h {minutes % 60} min")
     return Reply(text)
+
+
+def _bot(report: Report) -> str:
+    if report.problems:
+        return "⚠ " + " ".join(report.problems)
+    heard = "" if report.heard_seconds is None else f"Telegram ✓ heard {report.heard_seconds} s ago · "
+    commands = report.stored.inbox if report.stored else 0
+    return f"{heard}Database ✓ {report.commits} commits · {commands} commands at work"
 
 
 def _stream(stream: StreamState) -> str:
@@ -67,7 +77,7 @@ async def why(call: Call) -> Reply:
         raise UserError("Why what? /why 42 explains an order, /why NO_FUNDS a code.")
     if wanted.isdecimal() and len(wanted) < 16:
         try:
-            row = await call.services.store.run(lambda db: journal.get_own(db, int(wanted), call.who.user_id))
+            row = await call.services.store.run(lambda db: queries.get_own(db, int(wanted), call.who.user_id))
         except UserError:
             return Reply(_coded(call, wanted))
         text = Text().bold(summary(row)).line()
@@ -106,14 +116,14 @@ async def ip_beside(call: Call) -> None:
 
 
 COMMANDS = (
-    Command("status", status, "How the bot and the exchanges are", "Bot"),
-    Command("why", why, "Explain an order or a code", "Bot", "NUMBER | CODE", "/why NO_FUNDS"),
+    Command("status", status, "How the bot and the exchanges are", "Bot", reads=True),
+    Command("why", why, "Explain an order or a code", "Bot", "NUMBER | CODE", "/why NO_FUNDS", reads=True),
     Command(
         "ip",
         ip,
         "The address this server sends from",
         "Bot",
-        rule=TRADERS,
+        reads=True,
         details="Exchanges can bind a key to addresses. Enter this one there, and the key is of no use elsewhere.",
     ),
 )

@@ -1,0 +1,73 @@
+"""Polling: one update that cannot be read costs itself alone, and nothing of it is logged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from telegram import Bot
+from telegram.request import BaseRequest
+
+from bot.chat.halt import Halt
+from bot.chat.health import Health
+from bot.chat.inbox import Inbox
+from bot.chat.polling import Polling, Readable
+from tests.chat.test_gate import message
+from tests.trading.conftest import new_room
+
+PASTED = "a-key-that-was-just-pasted-0123456789"
+
+
+class OneAnswer(BaseRequest):
+    """A network that gives each poll the next of its answers, and then stops."""
+
+    def __init__(self, *answers: list[dict[str, Any]]) -> None:
+        self.answers = list(answers)
+        self.offsets: list[Any] = []
+        self.stop = asyncio.Event()
+
+    read_timeout = 5.0
+
+    async def initialize(self) -> None: ...
+
+    async def shutdown(self) -> None: ...
+
+    async def do_request(
+        self, url: str, method: str, request_data: Any = None, *_: Any, **__: Any
+    ) -> tuple[int, bytes]:
+        self.offsets.append(request_data.parameters.get("offset"))
+        found = self.answers.pop(0)
+        if not self.answers:
+            self.stop.set()
+        return 200, json.dumps({"ok": True, "result": found}).encode()
+
+
+async def test_update_of_an_unknown_form_is_left_out_and_the_others_are_taken(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The library would refuse all of them, and write each word of them into the log."""
+    monkeypatch.setenv("PTB_TIMEDELTA", "true")
+    room = new_room(tmp_path)
+    good = {"update_id": 8, "message": message("/balance")}
+    odd = {"update_id": 9, "message": {"text": PASTED, "chat": 5}}
+    network = OneAnswer([good, odd], [])
+    bot = Bot("1:token", request=network, get_updates_request=Readable(network))
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    application: Any = SimpleNamespace(bot=bot, update_queue=queue)
+    health = Health(room.store, room.gateway, room.clock)
+    unused: Any = None
+    caplog.set_level(logging.DEBUG)
+    await Polling(application, Inbox(room.store, room.clock), Halt(room.clock), health, unused).receive(network.stop)
+    taken = [queue.get_nowait() for _ in range(queue.qsize())]
+    assert [(each.update_id, each.message is None) for each in taken] == [(8, False), (9, True)]
+    assert network.offsets == [None, 10]
+    assert PASTED not in caplog.text
+    assert "unknown form" in caplog.text
+    await room.close()
