@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
+from bot.accounts.roles import RANK
 from bot.chat import commands as chat
+from bot.chat import rules
 from bot.chat.gate import Rule
 from bot.chat.reasons import REASONS
 from bot.chat.registry import Command, Topic
@@ -19,9 +21,11 @@ from bot.exchanges import registry
 DOCS = Path(__file__).parent
 BEGIN = "<!-- hooks: written by generate.py from bot/contract/hookspecs.py -->"
 END = "<!-- end of hooks -->"
+ROLES_BEGIN = "<!-- roles: written by generate.py from bot/chat/rules.py -->"
+ROLES_END = "<!-- end of roles -->"
 
 _ROLES = {"viewer": "everybody who was let in", "trader": "traders", "admin": "administrators", "owner": "the owner"}
-_PLACES = {"private": "private chat", "anywhere": "private chat and groups"}
+_PLACES = {"private": "private chat", "anywhere": "private chat and groups", "group": "groups"}
 
 
 def commands() -> str:
@@ -30,7 +34,8 @@ def commands() -> str:
     parts = [
         "# Commands",
         "What you can write to the bot. Words in capitals are yours to fill in, `[...]` may be left out and `|` means\n"
-        "or. A command that waited for more than 30 seconds, because the bot was away, is answered and not run.",
+        "or. A command that waited for more than 30 seconds, because the bot was away, is not run. An order is\n"
+        "offered again at today's price.",
     ]
     for topic in get_args(Topic):
         parts += [f"## {topic}", *(_command(each) for each in known if each.topic == topic)]
@@ -126,18 +131,43 @@ def _listed(names: tuple[str, ...]) -> str:
     return f"{', '.join(first)} and {last}"
 
 
+def rights() -> str:
+    """Return the table of docs/security.md: who may use which command, and where."""
+    standings = ("viewer", "trader", "admin", "owner")
+    groups: dict[Rule, list[str]] = {}
+    for name, rule in rules.COMMANDS.items():
+        groups.setdefault(rule, []).append(f"`/{name}`")
+    rows = []
+    for rule, names in groups.items():
+        may = ("yes" if RANK[each] >= RANK[rule.role] else "no" for each in standings)
+        where = _PLACES[rule.where] + (", not while halted" if rule.places else "")
+        rows.append((" ".join(sorted(names)), *may, where))
+    return _table(("Commands", *standings, "Where"), rows) + "\n"
+
+
+def with_rights(text: str) -> str:
+    """Return the text of docs/security.md with its table replaced."""
+    return _between(text, ROLES_BEGIN, ROLES_END, rights())
+
+
 def with_hooks(text: str) -> str:
     """Return the text of docs/plugins.md with the reference between its two marks replaced."""
-    before, _, rest = text.partition(BEGIN)
-    _, found, after = rest.partition(END)
-    assert found, f"docs/plugins.md lacks the marks {BEGIN} and {END}"
-    return f"{before}{BEGIN}\n\n{hooks()}\n{END}{after}"
+    return _between(text, BEGIN, END, hooks())
+
+
+def _between(text: str, begin: str, end: str, made: str) -> str:
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    assert found, f"the page lacks the marks {begin} and {end}"
+    return f"{before}{begin}\n\n{made}\n{end}{after}"
 
 
 def main() -> None:
     """Write the files."""
     plugins = DOCS / "plugins.md"
     plugins.write_text(with_hooks(plugins.read_text(encoding="utf-8")), encoding="utf-8")
+    security = DOCS / "security.md"
+    security.write_text(with_rights(security.read_text(encoding="utf-8")), encoding="utf-8")
     (DOCS / "commands.md").write_text(commands(), encoding="utf-8")
     (DOCS / "errors.md").write_text(errors(), encoding="utf-8")
 

@@ -16,8 +16,20 @@ COMMANDS = {
     "run": "Start the bot.",
     "demo": "Try the bot in a browser, without Telegram and without money.",
     "keys": "Add, list, test and remove exchange keys.",
+    "users": "List, let in and block people.",
+    "panic": "Halt trading, at once; also while the bot runs.",
+    "resume": "End a halt, at once.",
+    "backup": "Copy the database, while the bot runs.",
+    "restore": "Put a backup in the place of the database.",
+    "export": "Write a person's orders as a CSV file.",
+    "audit": "Show the log of events, and check that nobody changed it.",
     "doctor": "Check everything this installation needs.",
-    "plugins": "List the installed exchange plugins.",
+    "deploy": "Print a systemd unit, a Dockerfile or another file for a server.",
+    "plugins": "List the installed exchange plugins; switch them on and off.",
+    "plugin": "Begin a plugin of your own, and check one.",
+    "install": "Install a plugin by name, path, wheel or git address.",
+    "upgrade": "Install a newer version of a plugin.",
+    "uninstall": "Remove a plugin.",
 }
 """Command to what `--help` says of it, so that listing them imports none."""
 
@@ -62,7 +74,7 @@ def _exit_code(error: Exception) -> int:
     """Return the code of sysexits.h that tells a service manager whether a restart may help."""
     if isinstance(error, ConfigError | VaultError):
         return 78
-    from bot.store.database import AlreadyRunning
+    from bot.store.errors import AlreadyRunning
 
     return 75 if isinstance(error, AlreadyRunning) else 1
 

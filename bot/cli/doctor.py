@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -25,8 +26,11 @@ from bot.cli.run import NO_OWNER, NO_TOKEN
 from bot.config import Settings, Storage, load
 from bot.contract.errors import BotError, ConfigError, VaultError
 from bot.exchanges.address import addresses
-from bot.store.database import Store, StoreError
-from bot.trading.connect import Mark, Step, check_key, clock_step, with_keys
+from bot.store.database import Store
+from bot.store.errors import StoreError
+from bot.trading.connect import with_keys
+from bot.trading.selftest import Mark, Step, check_key, clock_step
+from bot.trading.sending import in_words
 
 _WORST: tuple[Mark, ...] = ("failed", "warning", "unknown", "ok")
 
@@ -71,11 +75,14 @@ async def _examine(path: Path | None, *, offline: bool) -> AsyncIterator[Check]:
         yield Check("configuration", "failed", str(error))
         return
     redact.redactor.register(settings.telegram.token.get_secret_value())
+    redact.redactor.register(settings.heartbeat.url.get_secret_value())
     redact.install("ERROR", sys.stderr)
     yield Check("configuration", "ok", "every key is known and every value accepted")
     is_sound = True
     for check in (*_storage(settings), *_people(settings)):
         is_sound = is_sound and not (check.name in {"database", "master key"} and check.mark == "failed")
+        yield check
+    for check in _monitoring(settings):
         yield check
     sections = {name: section for name, section in settings.exchanges.items() if section.enabled}
     yield Check("address", "ok", " ".join(addresses(sections).lines))
@@ -122,6 +129,17 @@ def _people(settings: Settings) -> Iterator[Check]:
     yield Check("owner", "ok", str(owner)) if owner else Check("owner", "failed", NO_OWNER)
 
 
+def _monitoring(settings: Settings) -> Iterator[Check]:
+    if settings.health.port is None:
+        return
+    place = f"http://127.0.0.1:{settings.health.port}/healthz while the bot runs"
+    if find_spec("prometheus_client") is None:
+        text = f"{place}; /metrics needs one more package: pip install 'tradewire[metrics]'"
+        yield Check("health", "warning", text)
+    else:
+        yield Check("health", "ok", f"{place}, and /metrics")
+
+
 async def _telegram(settings: Settings) -> Check:
     try:
         return Check("token", "ok", f"@{await ask.username(ask.make_bot(settings.telegram))}")
@@ -147,6 +165,8 @@ async def _ask_exchanges(settings: Settings) -> AsyncIterator[Check]:
         accounts = await instance.store.run(with_keys)
         named = {name for name, section in settings.exchanges.items() if section.enabled}
         wanted = sorted(named | {account.exchange for account in accounts})
+        for unmet in instance.catalog.unmet:
+            yield Check("plugins", "failed", unmet)
         for plugin, problem in sorted(instance.catalog.broken.items()):
             if plugin not in wanted:
                 yield Check(plugin, "warning", f"not usable: {problem}")
@@ -169,7 +189,7 @@ async def _exchange(instance: Instance, name: str) -> list[Check]:
     except BotError as error:
         return [Check(name, "failed", f"{error}. Check the network and [exchanges.{name}].")]
     clock = await clock_step(exchange)
-    checks = [Check(name, "ok", f"answers, {len(markets)} markets")]
+    checks = [Check(name, "ok", f"answers, {len(markets)} markets{exchange.info.mark}")]
     return checks + ([_check(name, [clock])] if clock else [])
 
 
@@ -178,7 +198,7 @@ async def _key(instance: Instance, account: AccountRow) -> Check:
     try:
         steps = await check_key(instance.gateway, instance.store, account)
     except BotError as error:
-        return Check(name, "failed", str(error))
+        return Check(name, "failed", in_words(error))
     return _check(name, steps)
 
 

@@ -20,6 +20,7 @@ from bot.redact import redactor
 from bot.store.database import Store
 from bot.trading import journal
 from bot.trading.gateway import Exchange, Gateway
+from bot.trading.upkeep import events_are_whole
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,11 @@ class Instance:
 
 
 def open_instance(
-    settings: Settings, catalog: Catalog | None = None, exchanges: dict[str, Exchange] | None = None
+    settings: Settings,
+    catalog: Catalog | None = None,
+    exchanges: dict[str, Exchange] | None = None,
+    *,
+    thorough: bool = False,
 ) -> Instance:
     """Open the database and the vault, and make the exchanges usable. No network traffic.
 
@@ -50,6 +55,7 @@ def open_instance(
         settings: The configuration.
         catalog: The plugins; those installed by default.
         exchanges: Filled with the exchanges in use; more may be added to it.
+        thorough: Check all of the database first: the last bot on it did not end in order.
 
     Raises:
         VaultError: The master key is missing or does not belong to this database; nothing was written.
@@ -57,15 +63,21 @@ def open_instance(
     """
     clock = SystemClock()
     redactor.register(settings.telegram.token.get_secret_value())
+    redactor.register(settings.telegram.webhook_secret.get_secret_value())
     master = load_master_key(settings.vault.key_file)
-    store = Store(settings.storage.directory / "tradewire.db")
+    store = Store(settings.storage.directory / "tradewire.db", thorough=thorough)
     try:
+        if thorough:
+            log.warning("the bot did not end in order last time; the database was checked and is being compared")
+            store.check(events_are_whole)
         vault = Vault(store, master, redactor.register)
         store.transact(journal.install_law)
     except BaseException:
         store.close()
         raise
-    catalog = catalog or registry.catalog(registry.discover())
+    catalog = catalog or registry.catalog(
+        registry.discover(settings.storage.directory), settings.plugins.options, settings.plugins.needed
+    )
     exchanges = {} if exchanges is None else exchanges
     unserved = [name for name in settings.exchanges if name not in catalog.exchanges and name not in catalog.broken]
     for name in unserved:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,23 +18,32 @@ from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.cli import MARKS, config_option
 from bot.cli.instance import Instance, open_instance
+from bot.cli.seal import rotate_data, rotate_master
 from bot.config import load
 from bot.contract.errors import UserError
 from bot.contract.models import ExchangeInfo
-from bot.trading import journal
-from bot.trading.connect import FIELD_TITLES, Step, check_key, connect, with_keys
+from bot.trading import queries
+from bot.trading.connect import FIELD_TITLES, Connected, KeyRefused, connect, remove_key, with_keys
 from bot.trading.law import DOUBTFUL, LIVE
+from bot.trading.rekey import replace_key
+from bot.trading.selftest import MAY_WITHDRAW, Step, self_test
 
 T = TypeVar("T")
 
 user_option = click.option(
     "--user", type=click.IntRange(min=1), help="The person's numeric Telegram id. Default: the owner."
 )
+stdin_option = click.option(
+    "--stdin", "from_stdin", is_flag=True, help='Read {"key": ..., "secret": ..., ...} instead of asking.'
+)
+looked_option = click.option(
+    "--looked", is_flag=True, help="You saw at the exchange that the key has no right to withdraw."
+)
 
 
 @click.group()
 def keys() -> None:
-    """Add, list, test and remove exchange keys. The bot may be running meanwhile."""
+    """Add, list, test, change and remove exchange keys. The bot may be running, except for rotate-master."""
 
 
 @keys.command()
@@ -42,7 +51,8 @@ def keys() -> None:
 @user_option
 @click.option("--exchange", required=True, help="The exchange's id, such as bitget.")
 @click.option("--label", help="A name for the account. Default: main, main2, ...")
-@click.option("--stdin", "from_stdin", is_flag=True, help='Read {"key": ..., "secret": ..., ...} instead of asking.')
+@stdin_option
+@looked_option
 @click.option("--demo", is_flag=True, help="The key is for the exchange's demo mode.")
 @click.option("--option", "chosen", multiple=True, metavar="NAME=VALUE", help="One of the exchange's options.")
 def add(
@@ -54,31 +64,86 @@ def add(
     from_stdin: bool,
     demo: bool,
     chosen: tuple[str, ...],
+    looked: bool,
 ) -> None:
     """Store a key, sealed, and check it with the exchange.
 
-    A key that proves wrong, or able to withdraw, is not kept.
+    A key that proves wrong, or able to withdraw, is not kept. One that might be able to withdraw is kept only after you
+    looked at the exchange's site.
     """
     with _opened(path) as opened:
         user_id = opened.person(user)
         info = _info(opened.instance, exchange)
         fields = _read_json(info) if from_stdin else _ask(info)
-        instance = opened.instance
-        connecting = connect(
-            instance.gateway,
-            instance.store,
-            instance.vault,
-            instance.clock,
-            user_id=user_id,
-            exchange_id=info.id,
-            label=label,
-            fields=fields,
-            options=_options(chosen) | ({"demo": "1"} if demo else {}),
-            on_step=_print_step,
-        )
-        connected = opened.run(connecting)
-        verdict = "" if all(step.mark != "unknown" for step in connected.steps) else ", not verified in full"
-        click.echo(f"{info.title}·{connected.account.label} of user {user_id} is stored{verdict}.")
+        it, options = opened.instance, _options(chosen) | ({"demo": "1"} if demo else {})
+
+        def connecting(*, has_looked: bool) -> Coroutine[Any, Any, Connected]:
+            return connect(
+                it.gateway,
+                it.store,
+                it.vault,
+                it.clock,
+                user_id=user_id,
+                exchange_id=info.id,
+                label=label,
+                fields=fields,
+                options=options,
+                has_looked=has_looked,
+                on_step=_print_step,
+            )
+
+        connected = _looked_at(opened, connecting, looked=looked, may_ask=not from_stdin)
+        verdict = "" if connected.is_verified else ", not verified in full"
+        click.echo(f"{info.title}·{connected.account.label}{info.mark} of user {user_id} is stored{verdict}.")
+
+
+@keys.command()
+@config_option
+@user_option
+@click.option("--label", required=True, help="The account's name.")
+@stdin_option
+@looked_option
+def rotate(path: Path | None, user: int | None, label: str, from_stdin: bool, looked: bool) -> None:
+    """Give an account a new key. Its orders stay; the old key is erased once the new one proved good.
+
+    A key of another account at the exchange is refused where an open order shows it.
+    """
+    with _opened(path) as opened:
+        account = opened.account(opened.person(user), label)
+        info = _info(opened.instance, account.exchange)
+        fields = _read_json(info) if from_stdin else _ask(info)
+        it = opened.instance
+
+        def replacing(*, has_looked: bool) -> Coroutine[Any, Any, Connected]:
+            return replace_key(
+                it.gateway,
+                it.store,
+                it.vault,
+                it.clock,
+                account=account,
+                given=fields,
+                has_looked=has_looked,
+                on_step=_print_step,
+            )
+
+        _looked_at(opened, replacing, looked=looked, may_ask=not from_stdin)
+        click.echo(f"{info.title}·{account.label} has its new key. Delete the old one at the exchange.")
+
+
+def _looked_at(
+    opened: _Opened, work: Callable[..., Coroutine[Any, Any, Connected]], *, looked: bool, may_ask: bool
+) -> Connected:
+    """Run `work`; when the key might be able to withdraw, ask whether somebody looked, and run it again."""
+    try:
+        return opened.run(work(has_looked=looked))
+    except KeyRefused as refused:
+        if refused.code != MAY_WITHDRAW:
+            raise
+        if not may_ask:
+            raise UserError(f"{refused} Look, and say --looked.", code=refused.code) from None
+        click.echo(f"⚠ {refused}")
+        click.confirm("Did you look, and is the right to withdraw off?", abort=True)
+    return opened.run(work(has_looked=True))
 
 
 def _options(chosen: tuple[str, ...]) -> dict[str, str]:
@@ -95,13 +160,13 @@ def show(path: Path | None, as_json: bool) -> None:
     """List who has which keys, without the keys."""
     with _opened(path) as opened:
         accounts = opened.instance.store.transact(with_keys)
-    rows = [_row(account) for account in accounts]
+        rows = [_row(opened.instance, account) for account in accounts]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     elif not rows:
         click.echo("No keys yet. Add one with: tradewire keys add --exchange bitget")
     for row in () if as_json else rows:
-        extras = "".join(f", {word}" for word in ("demo", "paper") if row[word])
+        extras = "".join(f", {word}" for word in ("demo", "paper", "experimental") if row[word])
         rights = f"trade: {row['trade']}, withdraw: {row['withdraw']}"
         click.echo(f"{row['user']}  {row['exchange']}·{row['label']}  {rights}{extras}")
 
@@ -116,7 +181,7 @@ def remove(path: Path | None, user: int | None, label: str, yes: bool) -> None:
     with _opened(path) as opened:
         store, clock = opened.instance.store, opened.instance.clock
         account = opened.account(opened.person(user), label)
-        open_orders = store.transact(lambda db: journal.in_states(db, (*LIVE, *DOUBTFUL), account.id))
+        open_orders = store.transact(lambda db: queries.in_states(db, (*LIVE, *DOUBTFUL), account.id))
         if open_orders:
             click.echo(
                 f"⚠ {len(open_orders)} of its orders are not finished. They stay at the exchange, and the bot can no "
@@ -124,8 +189,12 @@ def remove(path: Path | None, user: int | None, label: str, yes: bool) -> None:
             )
         if not yes:
             click.confirm(f"Erase the keys of {account.exchange}·{account.label}?", abort=True)
-        store.transact(lambda db: people.remove_account(db, account.id, clock.now_ms()))
+        store.transact(lambda db: remove_key(db, account, clock.now_ms()))
         click.echo(f"The keys of {account.exchange}·{account.label} are erased here. Delete them at the exchange too.")
+
+
+keys.add_command(rotate_master)
+keys.add_command(rotate_data)
 
 
 @keys.command()
@@ -133,7 +202,10 @@ def remove(path: Path | None, user: int | None, label: str, yes: bool) -> None:
 @click.option("--user", type=click.IntRange(min=1), help="Only this person's keys.")
 @click.option("--label", help="Only the account of this name.")
 def test(path: Path | None, user: int | None, label: str | None) -> None:
-    """Check stored keys with their exchanges. Changes nothing but what is known of their rights."""
+    """Check stored keys with their exchanges, step by step up to the first failure.
+
+    Nothing is placed, and nothing changes but what is known of the keys' rights.
+    """
     with _opened(path) as opened:
         instance = opened.instance
         accounts = [
@@ -145,11 +217,24 @@ def test(path: Path | None, user: int | None, label: str | None) -> None:
             raise UserError("There are no such keys. See: tradewire keys list", code="NO_ACCOUNT")
         failed = False
         for account in accounts:
-            click.echo(f"{account.exchange}·{account.label} of user {account.user_id}")
-            steps = opened.run(check_key(instance.gateway, instance.store, account, _print_step))
-            failed = failed or any(step.mark == "failed" for step in steps)
+            click.echo(f"{account.exchange}·{account.label}{_mark(instance, account)} of user {account.user_id}")
+            failed = opened.run(_tell_test(instance, account)) or failed
     if failed:
         raise click.exceptions.Exit(1)
+
+
+async def _tell_test(instance: Instance, account: AccountRow) -> bool:
+    """Print each step as it is done, and say whether one failed."""
+    failed = False
+    async for step in self_test(instance.gateway, instance.store, account):
+        _print_step(step)
+        failed = failed or step.mark == "failed"
+    return failed
+
+
+def _mark(instance: Instance, account: AccountRow) -> str:
+    found = instance.gateway.exchanges.get(account.exchange)
+    return found.info.mark if found else ""
 
 
 @dataclass(frozen=True)
@@ -217,11 +302,12 @@ def _print_step(step: Step) -> None:
     click.echo(f"{MARKS[step.mark]} {step.name}: {step.text}")
 
 
-def _row(account: AccountRow) -> dict[str, Any]:
+def _row(instance: Instance, account: AccountRow) -> dict[str, Any]:
     return {
         "user": account.user_id,
         "exchange": account.exchange,
         "label": account.label,
+        "experimental": bool(_mark(instance, account)),
         "paper": account.paper,
         "demo": account.options.get("demo") == "1",
         "trade": account.rights.get("can_trade", "unknown"),

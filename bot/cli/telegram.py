@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Collection
 
 import telegram
 from telegram.error import Conflict, InvalidToken, TelegramError
-from telegram.request import HTTPXRequest
 
+from bot.chat.telegram_request import make_request
 from bot.config import Telegram
 
 _POLL_SECONDS = 20
@@ -22,8 +22,8 @@ def make_bot(settings: Telegram) -> telegram.Bot:
         settings.token.get_secret_value(),
         base_url=settings.base_url,
         base_file_url=settings.base_file_url,
-        request=HTTPXRequest(proxy=settings.proxy),
-        get_updates_request=HTTPXRequest(proxy=settings.proxy),
+        request=make_request(settings, at_once=1),
+        get_updates_request=make_request(settings, at_once=1),
     )
 
 

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from bot import (
     Market,
     Request,
     Response,
+    Ticker,
     hookimpl,
 )
 from bot.accounts.vault import create_master_key
@@ -84,11 +86,18 @@ class Acme:
 
     @hookimpl
     def markets(self) -> Flow[list[Market]]:
-        return (yield Request.get("/markets", auth="none")).json()  # type: ignore[no-any-return]
+        step = Decimal("0.01")
+        return [
+            Market(
+                symbol=f"{base}/USDT", exchange_symbol=base, base=base, quote="USDT",
+                price_step=step, quantity_step=step, quote_step=step,
+            )
+            for base in (yield Request.get("/markets", auth="none")).json()
+        ]  # fmt: skip
 
     @hookimpl
-    def ticker(self) -> None:
-        raise NotImplementedError
+    def ticker(self, market: Market) -> Flow[Ticker]:
+        return Ticker(exchange_symbol="BTC", last=(yield Request.get("/price", auth="none")).json())
 
     @hookimpl
     def place_order(self) -> None:
@@ -171,9 +180,9 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installatio
     for name in [name for name in os.environ if name.startswith("TRADEWIRE_")]:
         monkeypatch.delenv(name)
     rights = {"can_read": "yes", "can_trade": "yes", "can_withdraw": "no", "is_ip_bound": "yes"}
-    answers = {"/time": NOW_MS + 38, "/markets": [], "/balances": [], "/rights": rights}
+    answers = {"/time": NOW_MS + 38, "/markets": [], "/price": 60000.5, "/balances": [], "/rights": rights}
     made = Installation(tmp_path, answers, [Plugin("acme", Acme(), "tradewire-acme", "1.2.3")])
-    monkeypatch.setattr(registry, "discover", lambda: made.plugins)
+    monkeypatch.setattr(registry, "discover", lambda *_: made.plugins)
     monkeypatch.setattr("bot.cli.instance.HttpWire", lambda *_, **__: FakeWire(made))
     monkeypatch.setattr("bot.cli.instance.SystemClock", FakeClock)
     monkeypatch.setattr("bot.exchanges.address.outgoing_address", lambda: "93.184.216.34")

@@ -120,6 +120,20 @@ def test_doctor_token_refused_gives_the_remedy_and_not_the_token(
     assert (result.exit_code, words in line, TOKEN in result.output) == (1, True, False)
 
 
+@pytest.mark.parametrize(
+    ("found", "mark", "words"), [(object(), "✓", "and /metrics"), (None, "⚠", "pip install 'tradewire[metrics]'")]
+)
+def test_doctor_health_says_where_it_is_and_what_its_metrics_need(
+    installation: Any, monkeypatch: pytest.MonkeyPatch, found: object, mark: str, words: str
+) -> None:
+    """The address to type, and the package that is missing where it is."""
+    monkeypatch.setattr("bot.cli.doctor.find_spec", lambda _: found)
+    installation.configure(READY + "[health]\nport = 8090\n")
+    lines = installation.run("doctor", "--offline").stdout.splitlines()
+    (line,) = [line for line in lines if "health:" in line]
+    assert (line[0], "http://127.0.0.1:8090/healthz" in line, words in line) == (mark, True, True)
+
+
 def test_doctor_configuration_wrong_shows_the_mistakes(installation: Any) -> None:
     """A wrong file is the one failing line, with exit code 1."""
     installation.configure("[loging]\n")

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import bot.cli
 from bot.cli import COMMANDS, main
 from bot.contract.errors import BotError, ConfigError, PluginError, UserError, VaultError
-from bot.store.database import AlreadyRunning, StoreError
+from bot.store.errors import AlreadyRunning, StoreError
 
 
 def test_help_lists_every_command_and_imports_none() -> None:
@@ -29,14 +29,14 @@ def test_help_lists_every_command_and_imports_none() -> None:
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if importlib.util.find_spec(f"bot.cli.{name}")])
 def test_command_module_holds_the_command_of_its_name(name: str) -> None:
-    """Each name in the list leads to a click command that takes `--config`; the demo has nothing to configure."""
+    """Each name in the list leads to a click command that takes `--config`, where it needs a configuration."""
     command = main.get_command(click.Context(main), name)
     assert isinstance(command, click.Command)
     inner = list(command.commands.values()) if isinstance(command, click.Group) else [command]
     without = [
         each.name for each in inner if "--config" not in [flag for option in each.params for flag in option.opts]
     ]
-    assert without == (["demo"] if name == "demo" else [])
+    assert without == {"demo": ["demo"], "deploy": ["deploy"], "plugin": ["new"]}.get(name, [])
 
 
 def test_command_unknown_is_a_usage_error() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import logging
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was given to the bot each time that it was run."""
     calls: list[Any] = []
 
-    async def run(settings: Any, *parts: Any) -> None:
+    async def run(settings: Any, *parts: Any, **options: Any) -> None:
         print(f"started with {settings.telegram.token.get_secret_value()}")
         calls.append(settings)
 
@@ -68,6 +70,48 @@ def test_run_without_master_key_makes_no_database(installation: Any, started: li
     assert (result.exit_code, started, installation.database.exists()) == (78, [], False)
     assert str(installation.master_key) in result.stderr
     DirectoryLock(installation.database.parent).release()
+
+
+def test_run_with_much_missing_names_all_of_it_at_once(installation: Any, started: list[Any]) -> None:
+    """Token, owner and master key are one message: nobody starts three times to learn of three mistakes."""
+    installation.configure("")
+    installation.master_key.unlink()
+    result = installation.run("run")
+    named = [word in result.stderr for word in ("[telegram] token", "[access] owner", str(installation.master_key))]
+    assert (result.exit_code, started, named) == (78, [], [True] * 3)
+
+
+def test_run_logging_as_json_writes_one_object_a_line(
+    installation: Any, started: list[Any], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line can be read by a program, and its secrets are hidden as in text."""
+
+    async def run(*parts: Any, **options: Any) -> None:
+        logging.getLogger("bot.test").warning("the token is %s", TOKEN)
+
+    monkeypatch.setattr(app, "run", run)
+    installation.configure(READY + '[logging]\nformat = "json"\n')
+    result = installation.run("run")
+    (line,) = [json.loads(line) for line in result.stderr.splitlines()]
+    assert (line["level"], line["logger"], line["message"]) == ("WARNING", "bot.test", "the token is ‹secret›")
+
+
+def test_run_heartbeat_address_printed_by_anything_is_hidden(
+    installation: Any, started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The monitor's address is as good as a password."""
+    url = "https://monitor.example/ping/7f3a91c0-canary"
+
+    async def run(*parts: Any, **options: Any) -> None:
+        print(url)
+
+    async def silent(*parts: Any) -> None:
+        """Call nobody."""
+
+    monkeypatch.setattr(app, "run", run)
+    monkeypatch.setattr("bot.web.heartbeat.beat", silent)
+    installation.configure(READY + f'[heartbeat]\nurl = "{url}"\n')
+    assert "canary" not in installation.run("run").output
 
 
 def test_run_without_configuration_says_how_to_make_it(installation: Any, started: list[Any]) -> None:
