@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-QUESTIONS = ("order",)
+QUESTIONS = ("alerts", "law", "order", "sign", "telegram")
 
 
 def main() -> None:

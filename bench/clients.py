@@ -10,18 +10,21 @@ import sys
 import time
 
 
-def serve(place, close=None):
+def serve(place, close=None, prepare=None):
     """Answer questions from standard input: `{"orders": 100, "at_once": 1}`.
 
     Args:
         place: Places one order; a coroutine function.
         close: Lets go of everything; a coroutine function.
+        prepare: Makes ready for a number of orders by so many users, before the time is taken; a function.
 
     One at a time, the answer is the median in seconds; else the orders in a second.
     """
     os.sched_setaffinity(0, {0})
 
     async def answer(orders, at_once):
+        if prepare is not None:
+            prepare(orders, at_once)
         if at_once == 1:
             times = []
             for _ in range(orders):

@@ -34,4 +34,5 @@ async def place():
     await bitget.create_order("BTC/USDT", "limit", "buy", 0.001, 25000.5, {"clientOrderId": "t1"})
 
 
-serve(place, bitget.close)
+if __name__ == "__main__":
+    serve(place, bitget.close)

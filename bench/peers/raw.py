@@ -1,12 +1,14 @@
 """A plain socket and bytes that were signed beforehand: what no client can beat."""
 
 import asyncio
+import json
 import sys
 
 from bench.clients import serve
 
 port = int(sys.argv[1].rpartition(":")[2])
-BODY = b'{"symbol":"BTCUSDT","side":"buy","orderType":"limit","force":"gtc","price":"25000.5","size":"0.001","clientOid":"t1"}'
+ORDER = {"symbol": "BTCUSDT", "side": "buy", "orderType": "limit", "force": "gtc", "price": "25000.5", "size": "0.001"}
+BODY = json.dumps({**ORDER, "clientOid": "t1"}, separators=(",", ":")).encode()
 MESSAGE = b"POST /api/v2/spot/trade/place-order HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 idle: list["Raw"] = []
 

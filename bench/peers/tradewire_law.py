@@ -1,0 +1,145 @@
+"""The bot's own way with its whole law: from the press of Confirm to the stored answer of the exchange."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+
+import tradewire_bitget
+
+from bench.clients import serve
+from bench.peers.tradewire_order import MARKET
+from bot import Balance, Limit, Ticker
+from bot.accounts import people
+from bot.accounts.people import AccountRow
+from bot.accounts.vault import MasterKey, Vault
+from bot.clock import SystemClock
+from bot.exchanges import registry
+from bot.exchanges.http import HttpWire
+from bot.exchanges.registry import Plugin
+from bot.exchanges.transport import Transport
+from bot.redact import redactor
+from bot.store.database import Connection, Store
+from bot.trading import confirm, journal
+from bot.trading.confirm import Button
+from bot.trading.desk import Desk
+from bot.trading.draft import draft
+from bot.trading.gateway import Exchange, Gateway
+from bot.trading.intent import Amount, Fixed, Intent
+from bot.trading.reconcile import Reconciler
+
+
+class Bot:
+    """Everything between a button and the wire; nobody reads the outbox, and nothing asks after the orders."""
+
+    def __init__(self, origin: str, directory: Path) -> None:
+        self.clock = SystemClock()
+        self.store = Store(directory / "tradewire.db")
+        self.vault = Vault(self.store, MasterKey(bytes(range(32))), redactor.register)
+        self.store.transact(journal.install_law)
+        registered = registry.register(Plugin("bitget", tradewire_bitget))
+        info = replace(registered.info, limits={name: (Limit(10**9, 1),) for name in registered.info.limits})
+        wire = HttpWire(info.title, dict.fromkeys(info.hosts, origin))
+        self.transport = Transport(info, registered.hook, wire, self.clock)
+
+        async def clock_is_right() -> None:
+            return None
+
+        self.transport.measure_clock = clock_is_right  # type: ignore[method-assign]
+        self.transport.clock.is_stale = lambda: False  # type: ignore[method-assign]
+        exchanges = {"bitget": Exchange(replace(registered, info=info), self.transport)}
+        self.gateway = Gateway(self.store, self.vault, self.clock, exchanges)
+        self.reconciler = Reconciler(self.store, self.gateway, self.clock, lambda: None)
+        self.desk = Desk(self.store, self.gateway, self.reconciler, self.clock, lambda: None)
+        self.intent = Intent(
+            side="buy", pair="BTC/USDT", size=Amount(Decimal("0.001"), "BTC"), price=Fixed(Decimal("25000.5"))
+        )
+        self.draft = draft(
+            self.intent,
+            MARKET,
+            info.capabilities,
+            ticker=Ticker(exchange_symbol="BTCUSDT", last=Decimal(25000), bid=Decimal(25000), ask=Decimal(25001)),
+            book=None,
+            balances=MappingProxyType({"USDT": Balance("USDT", Decimal(10**9), Decimal(0))}),
+            title=info.title,
+        )
+        self.accounts: list[AccountRow] = []
+        self.ready: dict[int, list[tuple[str, int]]] = {}
+        self.free: list[int] = []
+        self.orders = 0
+
+    def add_users(self, count: int) -> None:
+        """Give each of `count` users an account with keys of their own."""
+
+        def work(db: Connection) -> None:
+            for user_id in range(len(self.accounts) + 1, count + 1):
+                people.ensure_user(db, user_id, now_ms=self.clock.now_ms())
+                facts = {"mode": "classic"}
+                row = people.add_account(db, user_id, "bitget", "main", self.clock.now_ms(), facts=facts)
+                self.vault.seal(
+                    db, row, {"key": f"key-{user_id}", "secret": f"secret-{user_id}", "passphrase": "phrase"}
+                )
+                self.accounts.append(row)
+
+        self.store.transact(work)
+
+    def prepare(self, orders: int, at_once: int) -> None:
+        """Propose `orders`, each with a button to press, and let those of before be as good as told and done."""
+        self.add_users(at_once)
+
+        def done(db: Connection) -> None:
+            db.execute("DELETE FROM outbox")
+            db.execute("UPDATE orders SET state='filled' WHERE state='open'")
+
+        self.store.transact(done)
+        self.ready = {row.user_id: [] for row in self.accounts[:at_once]}
+        self.free = list(self.ready)
+        for number in range(orders):
+            self.store.transact(lambda db, row=self.accounts[number % at_once]: self._propose(db, row))  # type: ignore[misc]
+
+    def _propose(self, db: Connection, account: AccountRow) -> None:
+        now_ms = self.clock.now_ms()
+        self.orders += 1
+        row = journal.propose(
+            db,
+            account_id=account.id,
+            user_id=account.user_id,
+            exchange="bitget",
+            market=MARKET,
+            draft=self.draft,
+            intent=self.intent.to_json(),
+            chat_id=account.user_id,
+            message_id=self.orders,
+            now_ms=now_ms,
+        )
+        db.execute("UPDATE orders SET expires_ms=expires_ms+3600000 WHERE id=?", (row.id,))
+        button = Button("Confirm", "confirm", order_id=row.id, params_hash=row.params_hash, seconds=3600)
+        [data] = confirm.mint(
+            db, [button], user_id=account.user_id, chat_id=account.user_id, message_id=self.orders, now_ms=now_ms
+        )
+        self.ready[account.user_id].append((data, self.orders))
+
+    async def place(self) -> None:
+        """Press a button and see the order through to its stored answer."""
+        user_id = self.free.pop()
+        data, message_id = self.ready[user_id].pop()
+        pressed = await self.desk.press(data, user_id=user_id, chat_id=user_id, message_id=message_id)
+        assert isinstance(pressed, tuple), pressed
+        assert pressed[1] is not None, pressed
+        await self.desk._sender._place(pressed[1])
+        self.free.append(user_id)
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self.gateway.close()
+        self.store.close()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        bot = Bot(sys.argv[1], Path(name))
+        serve(bot.place, bot.close, bot.prepare)
