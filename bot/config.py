@@ -9,11 +9,22 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from bot.contract.errors import ConfigError
 
@@ -21,6 +32,8 @@ PREFIX = "TRADEWIRE_"
 CONFIG_DIRECTORY = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "tradewire"
 DATA_DIRECTORY = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "tradewire"
 DEFAULT_PATH = CONFIG_DIRECTORY / "config.toml"
+LEAST_SECRET = 32
+"""Characters of a webhook's secret."""
 _NOT_SETTINGS = {"LOAD_PLUGINS", "CONFIG"}
 
 
@@ -53,6 +66,10 @@ def _address(value: str | None) -> str | None:
     return value
 
 
+def _listening(value: str) -> str:
+    return _address(value) or ""
+
+
 def _proxy(value: str | None) -> str | None:
     if value and not re.match(r"(https?|socks5h?)://[^/\s]+", value):
         raise ValueError("write an address such as http://127.0.0.1:3128")
@@ -65,11 +82,57 @@ def _url(value: str) -> str:
     return value
 
 
+def _webhook_url(value: str) -> str:
+    """Telegram itself calls HTTPS only; a Bot API server on this machine may call plain HTTP there."""
+    if value and not re.fullmatch(r"(https://[^/?#\s@]+|http://(127\.0\.0\.1|localhost)(:\d+)?)/[^?#\s{}]*", value):
+        raise ValueError("write the public address, such as https://bot.example.org/telegram")
+    return value
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and not re.fullmatch(rf"[A-Za-z0-9_-]{{{LEAST_SECRET},256}}", value.get_secret_value()):
+        raise ValueError(f"take {LEAST_SECRET} to 256 letters, digits, _ and -; openssl rand -hex 32 makes one")
+    return value
+
+
+def _heartbeat(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and not re.match(
+        r"https://[^/\s]+/|http://(127\.0\.0\.1|localhost)(:\d+)?/", value.get_secret_value()
+    ):
+        raise ValueError("write the address that your monitor gave you; it begins with https://")
+    return value
+
+
+def _money(value: object) -> object:
+    """Take a number as it is written in the file: a float is read by its shortest digits."""
+    try:
+        number = None if value is None else Decimal(str(value))
+    except ArithmeticError:
+        raise ValueError("write a number, such as 500") from None
+    if isinstance(value, bool) or (number is not None and not (number.is_finite() and number > 0)):
+        raise ValueError("write a number above zero, such as 500")
+    return number
+
+
+def _networks(value: Sequence[str]) -> Sequence[str]:
+    for each in value:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError:
+            raise ValueError("write addresses or networks, such as 127.0.0.1 or 52.89.214.0/24") from None
+    return value
+
+
+def _names(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
 Origin = Annotated[str | None, AfterValidator(_origin)]
 Url = Annotated[str, AfterValidator(_url)]
 Expanded = Annotated[Path, BeforeValidator(_path)]
 Address = Annotated[str | None, AfterValidator(_address)]
 Proxy = Annotated[str | None, AfterValidator(_proxy)]
+Money = Annotated[Decimal | None, BeforeValidator(_money)]
 
 
 class _Section(BaseModel):
@@ -83,6 +146,47 @@ class Telegram(_Section):
     base_url: Url = "https://api.telegram.org/bot"
     base_file_url: Url = "https://api.telegram.org/file/bot"
     proxy: Proxy = None
+    mode: Literal["polling", "webhook"] = "polling"
+    webhook_url: Annotated[str, AfterValidator(_webhook_url)] = ""
+    webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] = SecretStr("")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.mode == "webhook" and not (self.webhook_url and self.webhook_secret.get_secret_value()):
+            raise ValueError('mode = "webhook" needs webhook_url and webhook_secret')
+        return self
+
+    @property
+    def webhook_path(self) -> str:
+        """The path of `webhook_url`: a proxy hands it on as it is."""
+        return urlsplit(self.webhook_url).path
+
+
+class Web(_Section):
+    """Where the bot listens, if something is switched on that needs it."""
+
+    host: Annotated[str, AfterValidator(_listening)] = "127.0.0.1"
+    port: int = Field(default=8480, ge=0, le=65_535)
+
+
+class HookSettings(_Section):
+    """Alerts that come in by HTTP, such as those of TradingView. A proxy in front is named here, or not believed."""
+
+    enabled: bool = False
+    public_url: Origin = None
+    proxies: Annotated[Sequence[str], BeforeValidator(_names), AfterValidator(_networks)] = Field(default_factory=list)
+    addresses: Annotated[Sequence[str], BeforeValidator(_names), AfterValidator(_networks)] = Field(
+        default_factory=list
+    )
+    certificate_header: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9-]*$")
+    certificate: str = "CN=TradingView Webhooks"
+    burst: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _is_proxied(self) -> Self:
+        if self.certificate_header is not None and not self.proxies:
+            raise ValueError("certificate_header needs proxies: name the proxy that checks certificates")
+        return self
 
 
 class Access(_Section):
@@ -113,21 +217,81 @@ class ExchangeSettings(_Section):
     proxy: Proxy = None
 
 
+class Plugins(_Section):
+    """Which plugins the bot does not start without, and what they are told: `[plugins.<name>]`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+    __pydantic_extra__: dict[str, Mapping[str, Any]] = Field(init=False)
+
+    required: Annotated[Sequence[str], BeforeValidator(_names)] = Field(default_factory=list)
+
+    @property
+    def options(self) -> Mapping[str, Mapping[str, Any]]:
+        """Plugin name to what was set for it."""
+        return self.__pydantic_extra__
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Those required by name, and those with a section of their own: rules that were written down must hold."""
+        return tuple(dict.fromkeys((*self.required, *self.options)))
+
+
+class LimitSettings(_Section):
+    """The limits of everybody; people set tighter ones of their own. Amounts are worth in USDT."""
+
+    order: Money = None
+    day: Money = None
+    day_loss: Money = None
+    approval: Money = None
+    open_orders: int = Field(default=100, ge=1)
+    orders_a_minute: int = Field(default=6, ge=1)
+    price_collar_percent: Money = Decimal(5)
+    slippage_percent: Money = Decimal(1)
+    pairs: Annotated[Sequence[str], BeforeValidator(_names)] = Field(default_factory=list)
+
+
+class AlertSettings(_Section):
+    """How many alerts there may be."""
+
+    per_user: int = Field(default=100, ge=1)
+    total: int = Field(default=100_000, ge=1)
+
+
 class Logging(_Section):
     """What is logged."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["text", "json"] = "text"
+
+
+class HealthSettings(_Section):
+    """Where monitors on this machine ask how the bot is."""
+
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+
+class Heartbeat(_Section):
+    """What is called every minute while all is well."""
+
+    url: Annotated[SecretStr, AfterValidator(_heartbeat)] = SecretStr("")
 
 
 class Settings(_Section):
     """Everything that can be configured. Frozen."""
 
     telegram: Telegram = Telegram()
+    web: Web = Web()
     access: Access = Access()
     storage: Storage = Storage()
     vault: VaultSettings = VaultSettings()
     exchanges: Mapping[str, ExchangeSettings] = Field(default_factory=dict)
+    plugins: Plugins = Plugins()
+    limits: LimitSettings = LimitSettings()
+    alerts: AlertSettings = AlertSettings()
+    hooks: HookSettings = HookSettings()
     logging: Logging = Logging()
+    health: HealthSettings = HealthSettings()
+    heartbeat: Heartbeat = Heartbeat()
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -15,6 +15,7 @@ from bot.cli import main
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BOTFATHERS = {"newbot", "revoke", "setjoingroups", "setprivacy"}
 HELP = {"--help", "--version"}
 
 
@@ -78,7 +79,7 @@ def test_command_lines_are_found_and_checked() -> None:
         each.strip() for each in typed(ROOT / "README.md")
     }
     assert problem("tradewire demo --tours") == "tradewire demo --tours: no option --tours"
-    assert problem("tradewire deploy") == "tradewire deploy: no command deploy"
+    assert problem("tradewire fly") == "tradewire fly: no command fly"
     assert problem("tradewire keys add --exchange bitget") == ""
 
 
@@ -86,6 +87,8 @@ def test_command_lines_are_found_and_checked() -> None:
 def test_options_named_alone_exist(page: Path) -> None:
     """An option in the middle of a sentence is one that some command has."""
     named = set(re.findall(r"`(--[a-z-]+)", page.read_text(encoding="utf-8")))
+    if page.name == "testing.md":
+        named -= {"--defect"}  # of `tests.simulation.replay`
     assert named - set().union(*TREE.values()) == set()
 
 
@@ -93,7 +96,7 @@ def test_options_named_alone_exist(page: Path) -> None:
 def test_chat_commands_exist(page: Path) -> None:
     """Every `/command` between backticks is one of the bot's, or BotFather's."""
     named = re.findall(r"`/([a-z]+)(?=[ `])", page.read_text(encoding="utf-8"))
-    assert set(named) - commands.registry().commands.keys() - {"newbot"} == set()
+    assert set(named) - commands.registry().commands.keys() - BOTFATHERS == set()
 
 
 def test_exchange_table_names_plugins_that_are_here() -> None:
