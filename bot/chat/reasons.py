@@ -15,7 +15,7 @@ REASONS: dict[str, str] = {
     "AMBIGUOUS_PAIR": "Several pairs fit what you wrote. Write the one you mean, such as BTC/USDT.",
     "ASSET": "The size names an asset that is not part of the pair.",
     "IN_DOUBT": "An earlier order of the same account, pair and side may exist. A new one waits until that is settled.",
-    "NEWS": "An order in doubt was settled just now and its card is about to say so. Read it, then press Confirm again.",
+    "NEWS": "An order in doubt was settled just now; its card will say so. Read it, then press Confirm again.",
     "PRICE_MISSING": "The order needs a price, or a stop price. Give it, such as @ 60000.",
     "UNIT": "The exchange takes the size in the other asset of the pair. Give it in that one.",
     "KEY_REFUSED": "The exchange refused the key. Check that key, secret and passphrase were copied whole.",
