@@ -18,6 +18,7 @@ from urllib.parse import quote, quote_plus
 
 MARK = "‹secret›"
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SHORTEST = 6
 _FRAGMENT = 12
 _LOUD_LOGGERS = ("httpx", "httpcore", "hpack", "h11")  # they write URLs and headers, at INFO and below
@@ -77,10 +78,13 @@ class Redactor:
         return text
 
     def cleaned(self, value: Any) -> Any:
-        """Return plain values, such as lists and mappings of text, with a mark in place of every secret."""
+        """Return plain values, such as lists and mappings of text, with a mark in place of every secret.
+
+        A text that is a number stays as it is: somebody's passphrase may be six digits, and an amount may not change.
+        """
         match value:
             case str():
-                return self.redact(value)
+                return value if _NUMBER.fullmatch(value) else self.redact(value)
             case Mapping():
                 return {self.cleaned(name): self.cleaned(each) for name, each in value.items()}
             case list() | tuple():

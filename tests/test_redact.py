@@ -319,3 +319,13 @@ def test_stream_offers_no_way_around_the_filter(redactor: Redactor) -> None:
     stream = cast(TextIO, RedactingStream(sink))
     assert (hasattr(stream, "buffer"), hasattr(stream, "detach")) == (False, False)
     assert (stream.encoding, stream.isatty()) == ("utf-8", False)
+
+
+def test_cleaned_number_is_left_alone_though_a_secret_has_the_same_digits() -> None:
+    """An amount in the log of events must read as it was, whatever passphrase somebody chose."""
+    redactor = Redactor()
+    redactor.register("100000")
+    assert redactor.cleaned({"filled": "100000.50", "said": "key 100000"}) == {
+        "filled": "100000.50",
+        "said": f"key {MARK}",
+    }

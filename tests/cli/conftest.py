@@ -186,6 +186,7 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installatio
     monkeypatch.setattr("bot.cli.instance.HttpWire", lambda *_, **__: FakeWire(made))
     monkeypatch.setattr("bot.cli.instance.SystemClock", FakeClock)
     monkeypatch.setattr("bot.exchanges.address.outgoing_address", lambda: "93.184.216.34")
+    monkeypatch.setattr("bot.cli.run.keep_private", lambda: None)  # it would hold for the tests' own process
     return made
 
 

@@ -308,6 +308,7 @@ def test_endpoints_cover_the_documented_map() -> None:
     assert {path.removeprefix("/api/v2/spot/") for _, path in ENDPOINTS if "/v2/spot/" in path} == {
         "account/assets",
         "account/info",
+        "market/candles",
         "market/orderbook",
         "market/tickers",
         "public/symbols",

@@ -238,6 +238,7 @@ def test_exchange_info_every_endpoint_has_its_own_limit_and_the_overall_one() ->
         "GET /api/v2/spot/public/symbols",
         "GET /api/v2/spot/market/tickers",
         "GET /api/v2/spot/market/orderbook",
+        "GET /api/v2/spot/market/candles",
         "GET /user/verify",
     }
 
