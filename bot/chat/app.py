@@ -18,6 +18,7 @@ from telegram.ext import Application, ApplicationBuilder, TypeHandler
 from bot.accounts import people
 from bot.accounts.vault import Vault
 from bot.chat import commands, webhook
+from bot.chat.alert_pictures import AlertPictures
 from bot.chat.alerts import Alerts
 from bot.chat.brake import Brake
 from bot.chat.dialogs import Dialogs
@@ -27,6 +28,7 @@ from bot.chat.health import Health
 from bot.chat.inbox import Inbox, InOrder
 from bot.chat.outbox import Outbox
 from bot.chat.pacer import TELEGRAM, Pace
+from bot.chat.pictures import Pictures, is_installed
 from bot.chat.polling import Polling, Readable
 from bot.chat.registry import Registry, Services
 from bot.chat.reply import Sender, say
@@ -98,6 +100,9 @@ async def run(
     health = health or Health(store, gateway, clock)
     health.feeds = feeds
     alerts = Alerts(store, gateway, feeds.prices, clock, outbox.told, owner=settings.access.owner)
+    pictures = AlertPictures(store, gateway, sender, Pictures(), clock)
+    if is_installed():
+        outbox.sent = pictures.sent
     halt = Halt(clock)
     worker = Worker(store, desk, clock, outbox.told, halted=lambda: halt.reason, owner=settings.access.owner)
     services = Services(
@@ -148,6 +153,7 @@ async def run(
                     _supervised(reconciler.run()),
                     _supervised(feeds.run()),
                     _supervised(alerts.run()),
+                    _supervised(pictures.run()),
                     _supervised(outbox.run()),
                     _supervised(worker.run()),
                     _supervised(

@@ -39,6 +39,9 @@ class Outbox:
 
     In memory are the chats with something to tell, never what it is.
 
+    Attributes:
+        sent: Called with each notice that Telegram took by itself, not in a digest. It must not wait.
+
     Args:
         store: Where the notices are.
         sender: The way to Telegram.
@@ -69,6 +72,7 @@ class Outbox:
         self._locks: weakref.WeakValueDictionary[int, asyncio.Lock] = weakref.WeakValueDictionary()
         self._parked: set[int] | None = None
         self._silence = Silence(_BACKOFF_SECONDS[:5])
+        self.sent: Callable[[Notice], None] = lambda _: None
         sender.kept, sender.reached, sender.moved = self.told, self._reached, self._moved
 
     def told(self) -> None:
@@ -290,6 +294,9 @@ class Outbox:
             if isinstance(error, NetworkError) and not isinstance(error, BadRequest):
                 self._silence.begin()
             return lambda db: self._postpone(db, notice)
+
+        if not drawn.sums_up:
+            self.sent(notice)
 
         def struck_out(db: Connection) -> None:
             drawn.sent(db, message_id)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-from bot.chat.numbers import format_amount
+from bot.chat.numbers import format_amount, format_money
 from bot.contract.errors import UserError
 from bot.contract.models import INTERVALS, Candle, Interval
 
@@ -52,37 +52,48 @@ class Chart:
     marks: tuple[Mark, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Amounts of one unit side by side, from the top: the parts of a whole, or gains and losses."""
+
+    title: str
+    rows: tuple[tuple[str, Decimal], ...]
+
+
+Picture: TypeAlias = Chart | Bars
+
+
 class Pictures:
     """Draws, one picture at a time, beside the event loop.
 
     Args:
-        paint: Makes a PNG of a chart; may take its time.
+        paint: Makes a PNG of a picture; may take its time.
     """
 
-    def __init__(self, paint: Callable[[Chart], bytes] | None = None) -> None:
+    def __init__(self, paint: Callable[[Picture], bytes] | None = None) -> None:
         self._paint = paint or draw
         self._worker = ThreadPoolExecutor(1, "pictures")
-        self._kept: OrderedDict[Chart, asyncio.Task[bytes]] = OrderedDict()
+        self._kept: OrderedDict[Picture, asyncio.Task[bytes]] = OrderedDict()
 
-    async def of(self, chart: Chart) -> bytes:
+    async def of(self, picture: Picture) -> bytes:
         """Return the picture as PNG: a kept one where nothing changed.
 
         Raises:
             UserError: `NO_CHARTS`, the extra is not installed.
         """
-        if chart not in self._kept:
-            self._kept[chart] = asyncio.ensure_future(self._draw(chart))
-        self._kept.move_to_end(chart)
+        if picture not in self._kept:
+            self._kept[picture] = asyncio.ensure_future(self._draw(picture))
+        self._kept.move_to_end(picture)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         try:
-            return await asyncio.shield(self._kept[chart])
+            return await asyncio.shield(self._kept[picture])
         except UserError:
-            self._kept.pop(chart, None)
+            self._kept.pop(picture, None)
             raise
 
-    async def _draw(self, chart: Chart) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, self._paint, chart)
+    async def _draw(self, picture: Picture) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._paint, picture)
 
 
 def is_installed() -> bool:
@@ -90,8 +101,8 @@ def is_installed() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def draw(chart: Chart) -> bytes:
-    """Return a chart as PNG. Takes a tenth of a second, and the first time a second more.
+def draw(picture: Picture) -> bytes:
+    """Return a picture as PNG. Takes a tenth of a second, and the first time a second more.
 
     Raises:
         UserError: `NO_CHARTS`, the extra is not installed.
@@ -104,14 +115,31 @@ def draw(chart: Chart) -> bytes:
     figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor=_PAPER, layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor(_PAPER)
-    axes.set_title(_plain(chart.title), loc="left", color=_INK, fontsize=15, fontweight="bold", parse_math=False)
-    _candles(axes, chart)
-    _marks(axes, chart)
-    _frame(axes, chart)
+    axes.set_title(_plain(picture.title), loc="left", color=_INK, fontsize=15, fontweight="bold", parse_math=False)
+    if isinstance(picture, Bars):
+        _bars(axes, picture)
+    else:
+        _candles(axes, picture)
+        _marks(axes, picture)
+        _frame(axes, picture)
     file = io.BytesIO()
     canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
     canvas.print_png(file)
     return file.getvalue()
+
+
+def _bars(axes: Any, bars: Bars) -> None:
+    places, values = range(len(bars.rows)), [float(value) for _, value in bars.rows]
+    drawn = axes.barh(places, values, 0.7, color=[_UP if value >= 0 else _DOWN for value in values])
+    axes.bar_label(drawn, [format_money(value) for _, value in bars.rows], padding=4, color=_INK, fontsize=12)
+    axes.set_yticks(places, [_plain(name) for name, _ in bars.rows], parse_math=False)
+    axes.set_xticks([])
+    axes.invert_yaxis()
+    axes.axvline(0, color=_INK, lw=0.9)
+    axes.margins(x=0.2)
+    for side in ("top", "left", "right", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(colors=_INK, labelsize=12, length=0)
 
 
 def _candles(axes: Any, chart: Chart) -> None:

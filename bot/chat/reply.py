@@ -173,6 +173,35 @@ class Sender:
         self.reached(chat_id)
         return sent
 
+    async def redraw(self, text: Text, *, chat_id: int, message_id: int) -> bool:
+        """Change a message without buttons in its turn, behind everything that matters more.
+
+        Returns:
+            Whether the message is still there.
+
+        Raises:
+            RetryAfter: Telegram wants to be left alone; the pacer holds the chat.
+            TelegramError: It was not changed, or nobody knows.
+        """
+
+        async def edit(text: Text) -> None:
+            await self.pacer.turn(chat_id, "alert")
+            await self.bot.edit_message_text(text.text, chat_id, message_id, entities=text.entities)
+
+        try:
+            await _or_plain(edit, _without_secrets(text).fitting())
+        except RetryAfter as error:
+            self.pacer.hold(seconds_of(error), chat_id)
+            raise
+        except BadRequest as error:
+            reason = error.message.lower()
+            if any(each in reason for each in _GONE):
+                return False
+            if "not modified" not in reason:
+                raise
+        self.reached(chat_id)
+        return True
+
     async def document(self, file: Document, *, chat_id: int, user_id: int) -> None:
         """Send a file in its turn. It is not kept for later: when Telegram takes none now, the person is told so.
 
@@ -185,7 +214,14 @@ class Sender:
             await self._say_later("file", chat_id, user_id)
 
     async def photo(
-        self, picture: Photo, *, chat_id: int, user_id: int, thread_id: int | None = None, lane: Lane = "result"
+        self,
+        picture: Photo,
+        *,
+        chat_id: int,
+        user_id: int,
+        thread_id: int | None = None,
+        lane: Lane = "result",
+        is_silent: bool = False,
     ) -> bool:
         """Send a picture in its turn, as `document` does.
 
@@ -195,6 +231,7 @@ class Sender:
             user_id: Whoever asked for it, and is told when Telegram takes none now; 0 tells nobody.
             thread_id: The topic of the chat.
             lane: Which line to wait in.
+            is_silent: Whether it makes no sound.
 
         Returns:
             Whether it was sent.
@@ -204,6 +241,7 @@ class Sender:
         """
         content, caption = InputFile(picture.png, filename="picture.png"), redactor.redact(picture.caption)
         extra: dict[str, Any] = {} if thread_id is None else {"message_thread_id": thread_id}
+        extra |= {"disable_notification": True} if is_silent else {}
         is_sent = await self._upload(
             lambda: self.bot.send_photo(chat_id, content, caption=caption, **extra), chat_id, lane
         )

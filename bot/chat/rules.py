@@ -24,7 +24,7 @@ _COMMANDS: tuple[tuple[Rule, str], ...] = (
 )
 _ACTIONS: tuple[tuple[Rule, str], ...] = (
     (ANYWHERE, "alert_list alert_show alert_snooze alert_edit alert_delete alert_again"),
-    (VIEWERS, "balance order refresh default not_wanted surely_forget"),
+    (VIEWERS, "balance balance_picture pnl_picture order refresh default not_wanted surely_forget"),
     (TRADERS, "limits drop cancel late_cancel cancel_many not_placed surely_not_placed"),
     (TRADERS, "connect looked_at_key test_key rotate_key remove_key surely_remove_key"),
     (TRADERS, "settings_default settings_paper ip"),

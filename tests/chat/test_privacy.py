@@ -44,7 +44,7 @@ ORDER_BUTTONS: dict[str, dict[str, Any]] = {
 BUTTONS: dict[str, dict[str, Any]] = {
     "cancel_many": {"ids": ["order"]},
     "late_cancel": {"args": "{order}"},
-    "balance": {"args": "{label}"},
+    "balance": {"args": "{label}"}, "balance_picture": {"args": "{label}"},
     "default": {"account": "account"}, "settings_default": {"account": "account"}, "test_key": {"account": "account"},
     "rotate_key": {"account": "account"}, "remove_key": {"account": "account"},
     "surely_remove_key": {"account": "account"},
@@ -55,7 +55,9 @@ BUTTONS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Every button that names an order or an account in what it carries."""
 
-CARRY_NONE = {"alert_list", "override", "not_wanted", "connect", "looked_at_key", "ip", "limits", "surely_forget"}
+CARRY_NONE = {
+    "alert_list", "override", "not_wanted", "connect", "looked_at_key", "ip", "limits", "pnl_picture", "surely_forget",
+}  # fmt: skip
 """Buttons that name nothing."""
 
 ACT_IN_A_GROUP = {"group_fills", "group_level", "group_posters", "signal_cancel", "signal_post", "fills_stop"}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.chat.numbers import format_amount, format_money
+from bot.chat.pictures import Bars, Pictures
 from bot.chat.registry import Action, Call, Command
-from bot.chat.reply import Key, Reply, say
+from bot.chat.reply import Key, Photo, Reply, say
 from bot.chat.text import Text
 from bot.contract.errors import BotError, UserError
 from bot.contract.models import Balance
@@ -21,24 +23,61 @@ from bot.trading.sending import in_words
 
 _DOLLARS = ("USDT", "USDC", "USD")
 _DUST = Decimal(1)
+_MOST_BARS = 12
+_PICTURES = Pictures()
 
 
 async def balance(call: Call) -> Reply:
     """Show what the accounts hold."""
-    every = call.args.lower() in ("", "all")
-    accounts = await call.accounts() if every else [await call.account(call.args)]
-    if not accounts:
-        accounts = [await call.account()]
-    found = await asyncio.gather(*(_holdings(call, account) for account in accounts))
+    found = await asyncio.gather(*(_holdings(call, account) for account in await _asked(call)))
     text = Text()
     for part in found:
         text.add(part)
-    return Reply(text, ((Button("↻ Refresh", "balance", {"args": call.args}),),))
+    return Reply(text, ((_refresh(call), Button("🖼 Picture", "balance_picture", {"args": call.args})),))
+
+
+def _refresh(call: Call) -> Button:
+    return Button("↻ Refresh", "balance", {"args": call.args})
+
+
+async def _asked(call: Call) -> list[AccountRow]:
+    if call.args.lower() not in ("", "all"):
+        return [await call.account(call.args)]
+    return await call.accounts() or [await call.account()]
 
 
 async def balance_again(call: Call) -> Reply:
     """Show the holdings anew in the same message."""
     return await balance(call.with_args(call.payload["args"]))
+
+
+async def balance_picture(call: Call) -> None:
+    """Send how the holdings split, as a picture."""
+    asked = call.with_args(call.payload["args"])
+    accounts = await _asked(asked)
+    worth: dict[str, Decimal] = {}
+    for account in accounts:
+        for asset, row in (await call.services.gateway.balances(account)).items():
+            worth[asset] = worth.get(asset, Decimal(0)) + (await _worth(call, account, row) or 0)
+    bars = split(worth)
+    if not bars:
+        raise UserError("There is nothing to draw: nothing is held, or nothing of it has a price in USDT now.")
+    titles = ", ".join(title_of(call, account) for account in accounts)
+    png = await _PICTURES.of(Bars(f"Holdings, in USDT · {titles}", bars))
+    total = format_money(sum((value for _, value in bars), Decimal(0)))
+    await call.services.sender.photo(
+        Photo(png, f"≈ {total} USDT · {titles}. What has no price in USDT is left out."[:1000]),
+        chat_id=call.who.chat_id,
+        user_id=call.who.user_id,
+    )
+
+
+def split(worth: Mapping[str, Decimal]) -> tuple[tuple[str, Decimal], ...]:
+    """Return the parts of a whole, the largest first; the small ones and those beyond the twelfth are one."""
+    parts = sorted(worth.items(), key=lambda part: -part[1])
+    large = [part for part in parts if part[1] >= _DUST][: _MOST_BARS - 1]
+    rest = sum((value for _, value in parts[len(large) :]), Decimal(0))
+    return (*large, ("others", rest)) if rest >= _DUST else tuple(large)
 
 
 async def _holdings(call: Call, account: AccountRow) -> Text:
@@ -196,5 +235,6 @@ COMMANDS = (
 )
 ACTIONS = (
     Action("balance", balance_again),
+    Action("balance_picture", balance_picture, toast="Drawing"),
     Action("default", set_default),
 )

@@ -5,25 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from bot.accounts.people import AccountRow
 from bot.chat.commands.accounts import title_of
 from bot.chat.numbers import format_amount, format_money
 from bot.chat.parse import parse_pair
-from bot.chat.registry import Call, Command
-from bot.chat.reply import Reply, say
+from bot.chat.pictures import Bars, Pictures
+from bot.chat.registry import Action, Call, Command
+from bot.chat.reply import Photo, Reply, say
 from bot.chat.text import Text
 from bot.contract.errors import BotError, UserError
 from bot.contract.models import Market
 from bot.trading import queries, valuation
 from bot.trading.amounts import EXACT
+from bot.trading.confirm import Button
 from bot.trading.pnl import Ledger, Trade, of_exchange, of_journal, reckon
 from bot.trading.profit import DAY_MS, midnight
 from bot.trading.sending import in_words
 
 _PERIODS = {"today": ("Today", 0), "7d": ("7 days", 6), "30d": ("30 days", 29)}
 _MOST_PAIRS = 20
+_MOST_DAYS = 15
+_PICTURES = Pictures()
 _MOST_MARKETS = 9  # as many as the exchange with the fewest lists at once
 
 
@@ -42,11 +47,7 @@ async def pnl(call: Call) -> Reply:
     """Show gains by period and pair, and what the open positions would bring."""
     days, pair = _asked(call.args)
     seen = await _seen(call)
-    ledger = seen.ledger
-    if pair is not None:
-        gains = tuple(each for each in ledger.gains if _fits(pair, each.trade.symbol))
-        held = {key: each for key, each in ledger.positions.items() if _fits(pair, key[1])}
-        ledger = Ledger(gains, held)
+    ledger = _of_pair(seen.ledger, pair)
     if not ledger.gains:
         return say("No trades of yours are known here. " + " ".join(seen.doubts))
     now_ms = call.services.clock.now_ms()
@@ -58,7 +59,43 @@ async def pnl(call: Call) -> Reply:
     open_rows, unpriced = await _by_pair(call, seen, ledger, _since(now_ms, back))
     text.table(open_rows)
     _say_what_is_not_known(text, seen, ledger, unpriced)
-    return Reply(text)
+    return Reply(text, ((Button("🖼 Picture", "pnl_picture", {"args": call.args}),),))
+
+
+async def pnl_picture(call: Call) -> None:
+    """Send the gains of each day as a picture."""
+    days, pair = _asked(call.payload["args"])
+    seen = await _seen(call)
+    ledger = _of_pair(seen.ledger, pair)
+    now_ms = call.services.clock.now_ms()
+    name, back = days[-1]
+    bars = by_day(ledger, await _rates(call, seen, ledger), _since(now_ms, back))
+    if not bars:
+        raise UserError(f"There is nothing to draw: no sale is known here. ({name})")
+    title = "Gains a day, in USDT" + (f" · {pair}" if pair else "")
+    png = await _PICTURES.of(Bars(f"{title} · {', '.join(seen.titles)}", bars))
+    left_out = "Days are UTC. Days without a gain or loss, and quotes without a price in USDT, are left out."
+    await call.services.sender.photo(
+        Photo(png, f"{title} · {name.lower()}. {left_out}"), chat_id=call.who.chat_id, user_id=call.who.user_id
+    )
+
+
+def by_day(ledger: Ledger, rates: Mapping[str, Decimal], since_ms: int) -> tuple[tuple[str, Decimal], ...]:
+    """Return what the newest days brought, in USDT, the oldest first."""
+    found: dict[int, Decimal] = {}
+    for gain in ledger.gains:
+        rate, day = rates.get(gain.trade.quote), midnight(gain.trade.at_ms)
+        if rate is not None and gain.realised and gain.trade.at_ms >= since_ms:
+            found[day] = EXACT.add(found.get(day, Decimal(0)), EXACT.multiply(gain.realised, rate))
+    shown = sorted(found.items())[-_MOST_DAYS:]
+    return tuple((datetime.fromtimestamp(day // 1000, UTC).strftime("%d %b"), brought) for day, brought in shown)
+
+
+def _of_pair(ledger: Ledger, pair: str | None) -> Ledger:
+    if pair is None:
+        return ledger
+    gains = tuple(each for each in ledger.gains if _fits(pair, each.trade.symbol))
+    return Ledger(gains, {key: each for key, each in ledger.positions.items() if _fits(pair, key[1])})
 
 
 def _asked(args: str) -> tuple[list[tuple[str, int]], str | None]:
@@ -201,3 +238,4 @@ COMMANDS = (
         reads=True,
     ),
 )
+ACTIONS = (Action("pnl_picture", pnl_picture, toast="Drawing"),)
