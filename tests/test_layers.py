@@ -58,6 +58,7 @@ SECONDS = (
     "bot.chat.strangers",
     "bot.chat.lines",
     "bot.chat.outbox",
+    "bot.chat.boards",
     "bot.chat.polling",
     "bot.chat.pacer",
     "bot.chat.pictures",  # draws; what it draws is never reckoned with

@@ -20,6 +20,7 @@ from bot.accounts.vault import Vault
 from bot.chat import commands, webhook
 from bot.chat.alert_pictures import AlertPictures
 from bot.chat.alerts import Alerts
+from bot.chat.boards import Boards
 from bot.chat.brake import Brake
 from bot.chat.dialogs import Dialogs
 from bot.chat.dispatch import Dispatcher
@@ -103,6 +104,7 @@ async def run(
     pictures = AlertPictures(store, gateway, sender, Pictures(), clock)
     if is_installed():
         outbox.sent = pictures.sent
+    boards = Boards(store, gateway, feeds.prices, sender, clock, owner=settings.access.owner)
     halt = Halt(clock)
     worker = Worker(store, desk, clock, outbox.told, halted=lambda: halt.reason, owner=settings.access.owner)
     services = Services(
@@ -120,6 +122,7 @@ async def run(
         health=health,
         started_ms=clock.now_ms(),
         alert_changed=alerts.changed,
+        boards_changed=boards.changed,
         hook_taken=worker.wake,
     )
     registry = commands.registry()
@@ -154,6 +157,7 @@ async def run(
                     _supervised(feeds.run()),
                     _supervised(alerts.run()),
                     _supervised(pictures.run()),
+                    _supervised(boards.run()),
                     _supervised(outbox.run()),
                     _supervised(worker.run()),
                     _supervised(

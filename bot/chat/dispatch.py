@@ -328,7 +328,7 @@ class Dispatcher:
 
     async def _with_office(self, who: Admitted, rule: Rule) -> Admitted | Refused:
         """Refuse somebody who would have to administrate the group and does not."""
-        if not rule.administers:
+        if not rule.administers or who.is_private:
             return who
         services = self._services
         try:

@@ -24,7 +24,7 @@ class Rule:
         role: Least role; `nobody` is more than anybody has.
         where: `private` keeps it out of groups; `group` is for groups alone.
         places: Whether it leads to an order: refused while trading is halted.
-        administers: Whether it also takes an administrator of the group; Telegram is asked, after the gate.
+        administers: Whether in a group it also takes an administrator of it; Telegram is asked, after the gate.
     """
 
     role: Standing | Literal["nobody"]
@@ -40,6 +40,7 @@ PLACING = Rule("trader", "private", places=True)
 ADMINS = Rule("admin", "private")
 MEMBERS = Rule("trader", "group")
 ADMINISTRATORS = Rule("trader", "group", administers=True)
+OFFICE_IN_GROUPS = Rule("viewer", "anywhere", administers=True)
 NOBODY = Rule("nobody", "private")
 """What holds where nothing was said."""
 

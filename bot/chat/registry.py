@@ -54,6 +54,8 @@ class Services:
     members: Members = field(default_factory=Members)
     alert_changed: Callable[[int], None] = lambda _: None
     """Watch an alert as it is stored now."""
+    boards_changed: Callable[[], None] = lambda: None
+    """Show a watch board that was put up or changed."""
     hook_taken: Callable[[], None] = lambda: None
     """Work off an alert that a hook has just taken in."""
     health: Health | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.chat.gate import ADMINISTRATORS, ADMINS, ANYWHERE, MEMBERS, PLACING, TRADERS, VIEWERS, Rule
+from bot.chat.gate import ADMINISTRATORS, ADMINS, ANYWHERE, MEMBERS, OFFICE_IN_GROUPS, PLACING, TRADERS, VIEWERS, Rule
 
 _POSTING = Rule("trader", "anywhere")
 _COMMANDS: tuple[tuple[Rule, str], ...] = (
@@ -21,6 +21,7 @@ _COMMANDS: tuple[tuple[Rule, str], ...] = (
     (ADMINS, "invite users plugins audit"),
     (MEMBERS, "group"),
     (ADMINISTRATORS, "route mute"),
+    (OFFICE_IN_GROUPS, "watch"),
 )
 _ACTIONS: tuple[tuple[Rule, str], ...] = (
     (ANYWHERE, "alert_list alert_show alert_snooze alert_edit alert_delete alert_again"),

@@ -215,6 +215,13 @@ _FIRST = (
         away INTEGER NOT NULL DEFAULT 0,     -- the bot was removed; all stays for the day it is back
         allowed_by INTEGER NOT NULL,
         allowed_ms INTEGER NOT NULL) STRICT""",
+    """CREATE TABLE boards(
+        chat_id INTEGER PRIMARY KEY,
+        thread_id INTEGER,
+        message_id INTEGER,                  -- NULL: to be sent and pinned
+        user_id INTEGER NOT NULL,
+        exchange TEXT NOT NULL,
+        symbols TEXT NOT NULL) STRICT""",
     """CREATE TABLE routes(
         chat_id INTEGER NOT NULL,
         event TEXT NOT NULL CHECK(event IN ('fills', 'alerts', 'signals', 'errors')),

@@ -21,6 +21,7 @@ _ERASE = (
     "DELETE FROM halts WHERE user_id = ?1",
     "DELETE FROM limits WHERE user_id = ?1",
     "DELETE FROM alerts WHERE user_id = ?1",
+    "DELETE FROM boards WHERE user_id = ?1",
     "DELETE FROM hook_events WHERE hook_id IN (SELECT id FROM hooks WHERE user_id = ?1)",
     "DELETE FROM hooks WHERE user_id = ?1",
     "DELETE FROM signal_wishes WHERE user_id = ?1",

@@ -23,7 +23,7 @@ QUEUES: tuple[Queue, ...] = ("result", "refresh", "alert")
 MOST_ALERTS = 200
 """Alerts that wait for one chat. One more makes the oldest go; results are never dropped."""
 
-_ROUTES = ("outbox", "alerts", "groups", "routes", "shared_fills", "signals", "hooks")
+_ROUTES = ("outbox", "alerts", "boards", "groups", "routes", "shared_fills", "signals", "hooks")
 """Tables whose `chat_id` says where something is told, besides that of the orders."""
 
 
@@ -232,6 +232,7 @@ def lose_topic(db: Connection, chat_id: int, thread_id: int) -> None:
 
 def migrate(db: Connection, chat_id: int, new_chat_id: int) -> None:
     """Follow a group that became a supergroup. Its old messages can be edited no more, so cards are sent anew."""
+    db.execute("UPDATE boards SET message_id=NULL WHERE chat_id=?", (chat_id,))
     for table in _ROUTES:
         db.execute(f"UPDATE OR REPLACE {table} SET chat_id=? WHERE chat_id=?", (new_chat_id, chat_id))  # noqa: S608
     db.execute("UPDATE orders SET chat_id=?, message_id=NULL WHERE chat_id=?", (new_chat_id, chat_id))

@@ -94,12 +94,16 @@ async def test_picture_that_fails_costs_nothing_more(
     assert len(watched.chat.telegram.named("sendPhoto")) == 1
 
 
-async def test_picture_refused_by_telegram_is_not_spoken_of(watched: Watched, shown: AlertPictures) -> None:
+async def test_picture_refused_by_telegram_is_not_spoken_of(
+    watched: Watched, shown: AlertPictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A flood limit holds the chat; nobody asked for the picture, so nobody is told."""
+    monkeypatch.setenv("PTB_TIMEDELTA", "true")  # as the application sets it
     await fire(watched)
     watched.chat.telegram.fail("sendPhoto", 429, retry_after=3)
     before = watched.chat.telegram.texts()
     await shown.step()
+    assert len(watched.chat.telegram.named("sendPhoto")) == 1
     assert watched.chat.telegram.texts() == before
     assert watched.sql("SELECT count(*) FROM outbox") == [(0,)]
 

@@ -77,7 +77,10 @@ def test_split_joins_what_is_small_and_what_is_many(worth: dict[str, str], parts
 
 def gain(realised: str, day: int, quote: str = "USDT") -> Gain:
     one = Decimal(1)
-    trade = Trade(1, f"BTC/{quote}", "BTC", quote, "1", str(day), "sell", one, one, Decimal(0), quote, day * DAY_MS + 5)
+    trade = Trade(
+        account_id=1, symbol=f"BTC/{quote}", base="BTC", quote=quote, order_id="1", trade_id=str(day), side="sell",
+        price=one, quantity=one, fee=Decimal(0), fee_asset=quote, at_ms=day * DAY_MS + 5,
+    )  # fmt: skip
     return Gain(trade, Decimal(realised), Decimal(0))
 
 

@@ -24,6 +24,7 @@ from bot.chat.commands import (
     status,
     trade,
     twofactor,
+    watch,
 )
 from bot.chat.registry import Registry, collect
 
@@ -37,6 +38,7 @@ def registry() -> Registry:
             orders,
             prices,
             chart,
+            watch,
             pnl,
             alerts,
             accounts,
