@@ -140,7 +140,8 @@ def rights() -> str:
     rows = []
     for rule, names in groups.items():
         may = ("yes" if RANK[each] >= RANK[rule.role] else "no" for each in standings)
-        where = _PLACES[rule.where] + (", not while halted" if rule.places else "")
+        where = _PLACES[rule.where] + (" (there for their administrators)" if rule.administers else "")
+        where += ", not while halted" if rule.places else ""
         rows.append((" ".join(sorted(names)), *may, where))
     return _table(("Commands", *standings, "Where"), rows) + "\n"
 

@@ -76,9 +76,13 @@ async def test_picture_while_a_result_waits_is_left_out(watched: Watched, shown:
     ids=["exchange", "extra", "mistake"],
 )
 async def test_picture_that_fails_costs_nothing_more(
-    watched: Watched, shown: AlertPictures, monkeypatch: pytest.MonkeyPatch, failure: Exception
+    watched: Watched,
+    shown: AlertPictures,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failure: Exception,
 ) -> None:
-    """The text was sent; the person hears of no failure, and the next picture is sent."""
+    """The text was sent; the person hears of no failure, and the next picture is sent. Only a mistake is an error."""
 
     async def broken(*_: Any) -> list[Candle]:
         raise failure
@@ -89,6 +93,8 @@ async def test_picture_that_fails_costs_nothing_more(
         before = list(watched.chat.telegram.calls)
         await shown.step()
         assert watched.chat.telegram.calls == before
+    errors = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert len(errors) == isinstance(failure, ZeroDivisionError)
     await fire(watched, "/alert btcusdt > 60.5k")
     await shown.step()
     assert len(watched.chat.telegram.named("sendPhoto")) == 1
