@@ -16,15 +16,19 @@ BITRUE = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.00
 
 
 def sign_bitget():
-    bitget.sign("v2/spot/trade/place-order", ["private", "spot"], "POST", dict(BITGET))
+    return bitget.sign("v2/spot/trade/place-order", ["private", "spot"], "POST", dict(BITGET))
 
 
 def sign_bitopro():
-    bitopro.sign("orders/{pair}", "private", "POST", dict(BITOPRO))
+    # `create_order` puts the time among the parameters.
+    return bitopro.sign("orders/{pair}", ["private"], "POST", {**BITOPRO, "timestamp": bitopro.milliseconds()})
 
 
 def sign_bitrue():
-    bitrue.sign("order", ["spot", "v1", "private"], "POST", dict(BITRUE))
+    return bitrue.sign("order", ["spot", "v1", "private"], "POST", dict(BITRUE))
 
 
+assert "ACCESS-SIGN" in sign_bitget()["headers"]
+assert "X-BITOPRO-SIGNATURE" in sign_bitopro()["headers"]
+assert "&signature=" in sign_bitrue()["body"]
 serve({"Bitget": sign_bitget, "BitoPro": sign_bitopro, "Bitrue": sign_bitrue})

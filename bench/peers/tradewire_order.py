@@ -54,7 +54,7 @@ def driver(origin: str, transport: httpx.AsyncBaseTransport | None = None) -> tu
         return None
 
     async def place() -> None:
-        flow = registered.hook.place_order(account=ACCOUNT, order=ORDER)
+        flow = found.flow("place_order", account=ACCOUNT, order=ORDER)
         await found.run(flow, account_id=1, credentials=keys, before_send=note)
 
     return place, found.close

@@ -1,4 +1,4 @@
-"""The plugins' `sign` of an order that was described just now: its body and query are encoded within the time."""
+"""The plugins' `sign` of an order: parameters in, URL, headers and body out, as ccxt's."""
 
 import time
 
@@ -11,32 +11,32 @@ from bot import TIMESTAMP, Credentials, Request, Secret
 
 KEYS = Credentials(Secret("key-0123456789"), Secret("secret-0123456789"), Secret("passphrase"), Secret("a@b.example"))
 BITGET = {"symbol": "BTCUSDT", "side": "buy", "orderType": "limit", "force": "gtc", "price": "25000.5", "size": "0.001"}
-BITOPRO = {"action": "BUY", "amount": "0.001", "type": "LIMIT", "price": "25000.5", "clientId": 1}
-BITRUE = (("symbol", "BTCUSDT"), ("side", "BUY"), ("type", "LIMIT"), ("quantity", "0.001"), ("price", "25000.5"))
+BITOPRO = {"action": "BUY", "amount": "0.001", "type": "LIMIT", "price": "25000.5", "pair": "btc_usdt", "clientId": 1}
+BITRUE = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.001", "price": "25000.5"}
 
 
-def signer(module, request):
-    """Return what stamps and signs a copy of `request` that nothing was kept of."""
-
-    def sign():
-        now = time.time_ns() // 1_000_000
-        fresh = request.stamped(now)
-        object.__setattr__(fresh, "_body", None)
-        object.__setattr__(fresh, "_query_text", None)
-        signed = module.sign(fresh, KEYS, now)
-        return signed.target, signed.headers, signed.body
-
-    return sign
+def signed(module, host, request):
+    now = time.time_ns() // 1_000_000
+    request = module.sign(request.stamped(now), KEYS, now)
+    return {"url": host + request.target, "method": "POST", "headers": request.headers, "body": request.body}
 
 
-serve(
-    {
-        "Bitget": signer(tradewire_bitget.signing, Request.post("/api/v2/spot/trade/place-order", BITGET)),
-        "BitoPro": signer(
-            tradewire_bitopro.signing, Request.post("/v3/orders/btc_usdt", {**BITOPRO, "timestamp": TIMESTAMP})
-        ),
-        "Bitrue": signer(
-            tradewire_bitrue.signing, Request.post("/api/v1/order", query=(*BITRUE, ("timestamp", TIMESTAMP)))
-        ),
-    }
-)
+def sign_bitget():
+    request = Request.post("/api/v2/spot/trade/place-order", BITGET)
+    return signed(tradewire_bitget.signing, "https://api.bitget.com", request)
+
+
+def sign_bitopro():
+    request = Request.post("/v3/orders/btc_usdt", {**BITOPRO, "timestamp": TIMESTAMP})
+    return signed(tradewire_bitopro.signing, "https://api.bitopro.com", request)
+
+
+def sign_bitrue():
+    query = {**BITRUE, "recvWindow": "5000", "timestamp": TIMESTAMP}
+    return signed(tradewire_bitrue.signing, "https://openapi.bitrue.com", Request.post("/api/v1/order", query=query))
+
+
+assert "ACCESS-SIGN" in sign_bitget()["headers"]
+assert "X-BITOPRO-SIGNATURE" in sign_bitopro()["headers"]
+assert "&signature=" in sign_bitrue()["url"]
+serve({"Bitget": sign_bitget, "BitoPro": sign_bitopro, "Bitrue": sign_bitrue})

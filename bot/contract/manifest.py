@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import lru_cache
 from urllib.parse import unquote
 
 from bot.contract.models import ExchangeInfo
@@ -41,6 +42,7 @@ def moves_money(path: str) -> bool:
     return bool(_MOVES_MONEY.search(plain)) or not {".", ".."}.isdisjoint(re.split(r"[/\\]", plain))
 
 
-def is_header_of_the_core(name: str) -> bool:
-    """Say whether a header decides where a request goes or where it ends: those are not a plugin's."""
-    return name.strip().lower() in _OURS
+@lru_cache(maxsize=256)
+def header_of_the_core(names: tuple[str, ...]) -> str:
+    """Return the first header that decides where a request goes or where it ends: those are not a plugin's; or ""."""
+    return next((name for name in names if name.strip().lower() in _OURS), "")

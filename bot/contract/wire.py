@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import json as jsonlib
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, NoReturn, TypeAlias, TypeVar
+from operator import is_
+from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -18,9 +20,11 @@ from bot.contract.errors import OutcomeUnknown
 T = TypeVar("T")
 _as_json = jsonlib.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _as_plain_json = msgspec.json.Encoder().encode
-_PLAIN = frozenset({str, int, bool, type(None)})
-_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
-_set = object.__setattr__
+_decoder: Callable[[Any], Any] = functools.lru_cache(maxsize=256)(msgspec.json.Decoder)
+_is_plain = frozenset({str, int, bool, type(None)}).__contains__
+_is_text = frozenset({str}).__contains__
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~=&-]*")
+_set = msgspec.structs.force_setattr
 
 
 class Secret:
@@ -91,8 +95,23 @@ Query: TypeAlias = Sequence[tuple[str, Any]] | Mapping[str, Any]
 Auth: TypeAlias = Literal["signed", "key", "none"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class _Once(Generic[T]):
+    """A property that is worked out at the first look and then lies in the instance, where no call is needed."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self._name = make.__name__
+        self.__doc__ = make.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        if instance is None:
+            return self  # type: ignore[return-value]
+        value: T = self._make(instance)
+        instance.__dict__[self._name] = value
+        return value
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One HTTP request, described and not yet sent.
 
     Attributes:
@@ -113,11 +132,9 @@ class Request:
     auth: Auth = "signed"
     query: tuple[tuple[str, Any], ...] = ()
     json: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     places: bool = False
-    costs: Mapping[str, int] = field(default_factory=dict)
-    _body: bytes | None = field(default=None, init=False, repr=False, compare=False)
-    _query_text: str | None = field(default=None, init=False, repr=False, compare=False)
+    costs: Mapping[str, int] = msgspec.field(default_factory=dict)
 
     @classmethod
     def get(cls, path: str, query: Query = (), **options: Any) -> Request:
@@ -125,83 +142,64 @@ class Request:
         return cls(method="GET", path=path, query=_pairs(query), **options)
 
     @classmethod
-    def post(cls, path: str, json: Any = None, **options: Any) -> Request:
+    def post(cls, path: str, json: Any = None, *, query: Query = (), **options: Any) -> Request:
         """Describe a POST with a JSON body."""
-        return cls(method="POST", path=path, json=json, **{**options, "query": _pairs(options.get("query", ()))})
+        return cls(method="POST", path=path, json=json, query=_pairs(query), **options)
 
     @classmethod
     def delete(cls, path: str, query: Query = (), **options: Any) -> Request:
         """Describe a DELETE. `query` may be a mapping or pairs."""
         return cls(method="DELETE", path=path, query=_pairs(query), **options)
 
-    @property
+    @_Once
     def query_text(self) -> str:
         """The query as it is sent, without `?`. Only unreserved characters stay unencoded."""
-        if self._query_text is None:
-            _set(self, "_query_text", _query_text(self.query))
-        assert self._query_text is not None
-        return self._query_text
+        return _query_text(self.query)
 
     @property
     def target(self) -> str:
         """Path and query as they are sent."""
         return f"{self.path}?{self.query_text}" if self.query else self.path
 
-    @property
+    @_Once
     def body(self) -> bytes:
         """The body as it is sent; empty when there is none. Encoded once: what is signed is what is sent."""
-        if self._body is None:
-            _set(self, "_body", b"" if self.json is None else _encoded(self.json))
-        assert self._body is not None
-        return self._body
+        return b"" if self.json is None else _encoded(self.json)
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """Return a copy with `headers` added."""
-        copy = self._copy()
-        _set(copy, "headers", {**self.headers, **headers})
-        return copy
+        return self._with("headers", {**self.headers, **headers})
 
     def with_query(self, query: Query) -> Request:
         """Return a copy with another query."""
-        copy = self._copy()
-        _set(copy, "query", _pairs(query))
-        _set(copy, "_query_text", None)
+        pairs, count = _pairs(query), len(self.query)
+        copy = self._with("query", pairs, encoded="query_text")
+        if count and "query_text" in self.__dict__ and len(pairs) > count and all(map(is_, self.query, pairs)):
+            copy.__dict__["query_text"] = f"{self.query_text}&{_query_text(pairs[count:])}"  # a signature at its end
         return copy
 
     def with_json(self, json: Any) -> Request:
         """Return a copy with another body."""
-        copy = self._copy()
-        _set(copy, "json", json)
-        _set(copy, "_body", None)
-        return copy
+        return self._with("json", json, encoded="body")
 
     def stamped(self, timestamp: int) -> Request:
         """Return a copy in which each `TIMESTAMP` of the query and of the JSON's first level is `timestamp`."""
-        query, json = self.query, self.json
-        if any(isinstance(value, _Timestamp) for _, value in query):
-            query = tuple((name, str(timestamp) if isinstance(value, _Timestamp) else value) for name, value in query)
-        if isinstance(json, Mapping) and any(isinstance(value, _Timestamp) for value in json.values()):
-            filled = {TIMESTAMP: timestamp, TIMESTAMP_TEXT: str(timestamp)}
-            json = {name: filled[value] if isinstance(value, _Timestamp) else value for name, value in json.items()}
-        if query is self.query and json is self.json:
-            return self
-        copy = self if json is self.json else self.with_json(json)
-        return copy if query is self.query else copy.with_query(query)
+        found, text, json = self, str(timestamp), self.json
+        if (type(json) is dict or isinstance(json, Mapping)) and _Timestamp in map(type, json.values()):
+            filled = {TIMESTAMP: timestamp, TIMESTAMP_TEXT: text}
+            pairs = json.items()
+            found = found.with_json({name: filled[each] if type(each) is _Timestamp else each for name, each in pairs})
+        if self.query and _Timestamp in [type(each) for _, each in self.query]:
+            found = found.with_query([(name, text if type(each) is _Timestamp else each) for name, each in self.query])
+        return found
 
-    def _copy(self) -> Request:
-        """Return a copy with what was encoded already; `replace` takes three times as long."""
-        copy = object.__new__(Request)
-        _set(copy, "method", self.method)
-        _set(copy, "path", self.path)
-        _set(copy, "host", self.host)
-        _set(copy, "auth", self.auth)
-        _set(copy, "query", self.query)
-        _set(copy, "json", self.json)
-        _set(copy, "headers", self.headers)
-        _set(copy, "places", self.places)
-        _set(copy, "costs", self.costs)
-        _set(copy, "_body", self._body)
-        _set(copy, "_query_text", self._query_text)
+    def _with(self, name: str, value: Any, *, encoded: str = "") -> Request:
+        """Return a copy with another `name`, which keeps what was encoded already, but for `encoded`."""
+        copy: Request = self.__copy__()  # type: ignore[attr-defined]  # every `Struct` has it
+        _set(copy, name, value)
+        if kept := self.__dict__:
+            copy.__dict__.update(kept)
+            copy.__dict__.pop(encoded, None)
         return copy
 
 
@@ -231,7 +229,8 @@ class Response:
             OutcomeUnknown: The body is not JSON, or a field is missing or of another type; names the field.
         """
         try:
-            return msgspec.json.decode(self.body, type=shape)
+            found: T = _decoder(shape).decode(self.body)
+            return found
         except msgspec.DecodeError as error:
             text = f"the exchange sent a reply of an unexpected shape ({error})"
             raise OutcomeUnknown(text, status=self.status) from error
@@ -243,17 +242,19 @@ Flow: TypeAlias = Generator[Request, Response, T]
 
 def _encoded(json: Any) -> bytes:
     # The quick way writes the same bytes for text, integers and flags. All else takes the other.
-    if type(json) is dict and _PLAIN.issuperset(map(type, json.values())) and all(type(name) is str for name in json):
+    if type(json) is dict and all(map(_is_plain, map(type, json.values()))) and all(map(_is_text, map(type, json))):
         return _as_plain_json(json)
     return _as_json(json).encode()
 
 
 def _query_text(pairs: Sequence[tuple[str, Any]]) -> str:
-    texts = [(name, value if type(value) is str else str(value)) for name, value in pairs]
-    if not _UNRESERVED.fullmatch("".join([part for pair in texts for part in pair])):
-        texts = [(quote(name, safe=""), quote(value, safe="")) for name, value in texts]
-    return "&".join([f"{name}={value}" for name, value in texts])
+    text = "&".join([f"{name}={value!s}" for name, value in pairs])
+    if _UNRESERVED.fullmatch(text) and text.count("=") == len(pairs) and text.count("&") == max(len(pairs) - 1, 0):
+        return text
+    return "&".join([f"{quote(name, safe='')}={quote(str(value), safe='')}" for name, value in pairs])
 
 
 def _pairs(query: Query) -> tuple[tuple[str, Any], ...]:
-    return tuple(query.items()) if isinstance(query, Mapping) else tuple(query)
+    if type(query) is tuple:
+        return query
+    return tuple(query.items()) if type(query) is dict or isinstance(query, Mapping) else tuple(query)

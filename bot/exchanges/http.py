@@ -6,7 +6,7 @@ import asyncio
 import functools
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import httpx
 
@@ -14,9 +14,11 @@ from bot.contract.errors import NotSent, OutcomeUnknown
 from bot.contract.wire import Request, Response
 from bot.exchanges.connections import Connections
 
-_TARGET = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*(\?[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*)?")
-_DOTS = re.compile(r"^[^?]*/\.{1,2}(/|\?|$)")
-_HEADER = re.compile(r"[A-Za-z0-9-]+: [\x20-\x7e]*")
+_PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")
+_QUERY = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*")
+_DOTS = re.compile(r"/\.{1,2}(/|$)")
+_NAME = re.compile(r"[A-Za-z0-9-]+")
+_OURS = {"accept": "application/json", "user-agent": "tradewire"}
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
@@ -56,10 +58,9 @@ class HttpWire:
 
     async def send(self, request: Request, *, timeout_seconds: float) -> Response:
         """Send it, once. See `Wire`."""
-        headers = {"accept": "application/json", "user-agent": "tradewire", **request.headers}
         try:
-            self._check(request, headers)
-            return await self._way.send(request, headers, timeout_seconds)
+            self._check(request)
+            return await self._way.send(request, timeout_seconds)
         except NotSent:
             raise
         except _NEVER_LEFT as error:
@@ -78,13 +79,62 @@ class HttpWire:
         """Let go of every connection."""
         await self._way.close()
 
-    def _check(self, request: Request, headers: Mapping[str, str]) -> None:
+    def _check(self, request: Request) -> None:
         """Refuse what could only be sent changed: it would no longer be what was signed and what was allowed."""
-        target = request.target
-        lines = (f"{name}: {value}" for name, value in headers.items())
-        if not _TARGET.fullmatch(target) or _DOTS.search(target) or not all(map(_HEADER.fullmatch, lines)):
+        headers = request.headers
+        values = "".join(map(str, headers.values()))
+        if not (
+            _is_plain_path(request.path)
+            and (not request.query or _QUERY.fullmatch(request.query_text))
+            and _are_plain_names(tuple(headers))
+            and values.isascii()
+            and values.isprintable()
+        ):
             text = f"the {self._title} plugin made a request that cannot be sent as it was signed"
             raise NotSent(text, code="UNSENDABLE")
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_plain_path(path: str) -> bool:
+    return _PATH.fullmatch(path) is not None and _DOTS.search(path) is None
+
+
+@functools.lru_cache(maxsize=256)
+def _are_plain_names(names: tuple[str, ...]) -> bool:
+    return all(map(_NAME.fullmatch, names))
+
+
+@functools.lru_cache(maxsize=256)
+def _lines(names: tuple[str, ...]) -> str:
+    """Return the lines of headers with a `%s` for each value of a plugin's; ours come first, unless it set them."""
+    ours = [f"{name}: {value}\r\n" for name, value in _OURS.items() if name not in names]
+    return "".join([*ours, *(f"{name}: %s\r\n" for name in names)])
+
+
+@functools.lru_cache(maxsize=16)
+def _limits(seconds: float) -> Mapping[str, float | None]:
+    return {"connect": seconds, "pool": seconds, "read": seconds}
+
+
+class _Headers(Mapping[str, str]):
+    """A reply's headers, decoded when somebody asks: there are twenty of them, and hardly one is ever read."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, found: Mapping[bytes, bytes]) -> None:
+        self._found = found
+
+    def __getitem__(self, name: str) -> str:
+        return self._found[name.encode("latin-1", "replace")].decode("latin-1")
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode("latin-1") for name in self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class _Direct:
@@ -93,23 +143,24 @@ class _Direct:
     def __init__(self, urls: Mapping[str, httpx.URL], connections: Connections) -> None:
         self._connections = connections
         spoken = {name: url for name, url in urls.items() if url.scheme in ("http", "https")}  # the others are sockets
-        self._hosts = {name: (connections.server(url), url.netloc.decode()) for name, url in spoken.items()}
+        self._hosts = {
+            name: (connections.server(url), f" HTTP/1.1\r\nHost: {url.netloc.decode()}\r\n")
+            for name, url in spoken.items()
+        }
 
-    async def send(self, request: Request, headers: Mapping[str, str], seconds: float) -> Response:
-        server, host = self._hosts[request.host]
-        body = request.body
-        lines = [f"{request.method} {request.target} HTTP/1.1\r\nHost: {host}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
-        if body or request.method != "GET":
-            lines.append(f"Content-Length: {len(body)}\r\n")
-        lines.append("\r\n")
-        message = "".join(lines).encode("ascii") + body
-        limits = {"connect": seconds, "pool": seconds, "read": seconds}
-        status, found, content = await self._connections.exchange(server, message, limits, fresh=request.places)
-        told = {name.decode("latin-1"): value.decode("latin-1") for name, value in found}
-        if "content-encoding" in told:
+    async def send(self, request: Request, seconds: float) -> Response:
+        server, version_and_host = self._hosts[request.host]
+        headers, body = request.headers, request.body
+        lines = _lines(tuple(headers)) % tuple(headers.values())
+        length = f"Content-Length: {len(body)}\r\n" if body or request.method != "GET" else ""
+        head = f"{request.method} {request.target}{version_and_host}{lines}{length}\r\n"
+        status, found, content = await self._connections.exchange(
+            server, head.encode("ascii") + body, _limits(seconds), fresh=request.places
+        )
+        told = dict(found)
+        if b"content-encoding" in told:
             content = httpx.Response(status, headers=found, content=content).content
-        return Response(status, told, content)
+        return Response(status, _Headers(told), content)
 
     async def close(self) -> None:
         await self._connections.aclose()
@@ -123,7 +174,8 @@ class _Httpx:
     ) -> None:
         self._urls, self._reads, self._orders = urls, reads, orders
 
-    async def send(self, request: Request, headers: Mapping[str, str], seconds: float) -> Response:
+    async def send(self, request: Request, seconds: float) -> Response:
+        headers = {**_OURS, **request.headers}
         limits = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
         # The target as it was signed: httpx would encode another one anew.
         extensions = {"target": request.target.encode(), "timeout": limits}

@@ -18,10 +18,13 @@ Priority: TypeAlias = Literal["urgent", "usual", "routine"]
 _MAY_SPEND_PERCENT: Mapping[Priority, int] = {"urgent": 100, "usual": 80, "routine": 50}
 _LONGEST_WAIT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 300.0
+_MOST_PLANS = 4096
 
 
 class _Window:
     """Weights spent within the last `seconds`."""
+
+    __slots__ = ("_spent", "_sum", "limit")
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
@@ -29,23 +32,25 @@ class _Window:
         self._sum = 0
 
     def spent(self, now: float) -> int:
-        while self._spent and self._spent[0][0] <= now - self.limit.seconds:
-            self._sum -= self._spent.popleft()[1]
+        spent, oldest = self._spent, now - self.limit.seconds
+        while spent and spent[0][0] <= oldest:
+            self._sum -= spent.popleft()[1]
         return self._sum
 
-    def wait_seconds(self, weight: int, now: float, budget: int) -> float:
-        over = self.spent(now) + weight - budget
-        if over <= 0 or not self._spent:
-            return 0.0
+    def wait_seconds(self, over: int, now: float) -> float:
+        """Return how long it takes until `over` of what was spent is as old as the window."""
         for at, spent in self._spent:
             over -= spent
             if over <= 0:
                 return at + self.limit.seconds - now
-        return float(self.limit.seconds)
+        return float(self.limit.seconds) if self._spent else 0.0
 
     def spend(self, weight: int, now: float) -> None:
         self._spent.append((now, weight))
         self._sum += weight
+
+
+_Plan: TypeAlias = list[tuple[str, _Window]]
 
 
 class Limiter:
@@ -60,25 +65,34 @@ class Limiter:
         self._limits = limits
         self._clock = clock
         self._windows: dict[tuple[str, int, int], _Window] = {}
+        self._plans: dict[tuple[object, ...], _Plan] = {}
         self._closed_until = 0.0
         self._refusals = 0
 
-    async def acquire(self, costs: Mapping[str, int], account_id: int, priority: Priority = "usual") -> None:
+    async def acquire(self, costs: Mapping[str, int], account_id: int, priority: Priority = "usual") -> float:
         """Wait until `costs` may be spent, then spend them.
+
+        Returns:
+            For how many seconds it waited.
 
         Raises:
             NotSent: The wait would be longer than ten seconds, or the exchange ordered a longer pause.
             PluginError: A request weighs more than its whole limit.
         """
-        deadline = self._clock.monotonic() + _LONGEST_WAIT_SECONDS
-        while (wait := self._wait_seconds(costs, account_id, priority)) > 0:
-            if self._clock.monotonic() + wait > deadline:
+        plan = self._plan(costs, account_id)
+        began = now = self._clock.monotonic()
+        while (wait := self._wait_seconds(plan, costs, priority, now)) > 0:
+            if now + wait > began + _LONGEST_WAIT_SECONDS:
                 raise self._refusal(wait)
             await self._clock.sleep(wait)
-        now = self._clock.monotonic()
-        for name, weight in costs.items():
-            for window in self._windows_of(name, account_id):
-                window.spend(weight, now)
+            now = self._clock.monotonic()
+        for name, window in plan:
+            window.spend(costs[name], now)
+        return now - began
+
+    def is_free(self, costs: Mapping[str, int], account_id: int, priority: Priority = "usual") -> bool:
+        """Say whether `costs` could be spent without waiting."""
+        return self._wait_seconds(self._plan(costs, account_id), costs, priority, self._clock.monotonic()) <= 0
 
     def check_pause(self) -> None:
         """Refuse what was let through just before the exchange ordered a pause.
@@ -116,17 +130,26 @@ class Limiter:
         text = f"{self._title} allows no more requests for {wait:.0f} seconds"
         return NotSent(text, code="RATE_LIMIT", remedy="Wait a little and try again.")
 
-    def _wait_seconds(self, costs: Mapping[str, int], account_id: int, priority: Priority) -> float:
-        now = self._clock.monotonic()
-        wait = self._closed_until - now
-        for name, weight in costs.items():
-            for window in self._windows_of(name, account_id):
-                amount = window.limit.amount
-                if weight > amount:
-                    raise PluginError(f"The {self._title} plugin made a request that weighs more than {name} allows.")
-                budget = max(weight, amount * _MAY_SPEND_PERCENT[priority] // 100)
-                wait = max(wait, window.wait_seconds(weight, now, budget))
+    def _wait_seconds(self, plan: _Plan, costs: Mapping[str, int], priority: Priority, now: float) -> float:
+        wait, percent = self._closed_until - now, _MAY_SPEND_PERCENT[priority]
+        for name, window in plan:
+            weight, amount = costs[name], window.limit.amount
+            if weight > amount:
+                raise PluginError(f"The {self._title} plugin made a request that weighs more than {name} allows.")
+            over = window.spent(now) + weight - max(weight, amount * percent // 100)
+            if over > 0:
+                wait = max(wait, window.wait_seconds(over, now))
         return wait
+
+    def _plan(self, costs: Mapping[str, int], account_id: int) -> _Plan:
+        """Return each window that `costs` are spent in, with the name of the cost."""
+        key = (account_id, *costs)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = [(name, each) for name in costs for each in self._windows_of(name, account_id)]
+        return plan
 
     def _windows_of(self, name: str, account_id: int) -> list[_Window]:
         result = []

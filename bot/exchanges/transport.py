@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -29,6 +30,7 @@ from bot.contract.errors import (
 from bot.contract.models import ExchangeInfo
 from bot.contract.wire import Credentials, Flow, Request, Response
 from bot.exchanges.clock import ExchangeClock
+from bot.exchanges.hooks import direct
 from bot.exchanges.limits import Limiter, Priority
 
 T = TypeVar("T")
@@ -41,6 +43,7 @@ _LARGEST_BODY = 64 * 1024
 _READ_SECONDS = 10.0
 _PLACE_SECONDS = 15.0
 _LONGEST_FLOW_SECONDS = 30.0
+_KNOWN_PATHS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ class Departure:
 
 BeforeSend = Callable[[Departure], Awaitable[None]]
 OpenCredentials = Callable[[], Awaitable[Credentials]]
+
+
+class MustWait(Exception):
+    """A request that may not wait could not leave at once. Nothing was sent."""
 
 
 class Wire(Protocol):
@@ -85,6 +92,7 @@ class _Call:
     credentials: OpenCredentials | None
     before_send: BeforeSend | None
     priority: Priority
+    is_patient: bool = True
     departed: bool = False  # the first byte of a placing request may have left
     accepted: bool = False
     span_ms: tuple[int, int] = (0, 0)  # our clock before and after the newest request
@@ -107,11 +115,14 @@ class Transport:
         self.limiter = Limiter(info.title, info.limits, clock)
         self.last_error = ""
         self._hook = hook
+        self._asked: dict[str, Callable[..., Any]] = {}
+        self._sign, self._map_error = direct(hook.sign), direct(hook.map_error)
         self._wire = wire
         self._own_clock = clock
         self._measuring = asyncio.Lock()
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._paths = re.compile("|".join(re.escape(path).replace(r"\*", r"[^/?#\s]+") for path in info.paths))
+        self._is_listed = functools.lru_cache(_KNOWN_PATHS)(self._may_ask)
 
     def flow(self, hook: str, **arguments: Any) -> Any:
         """Ask the plugin for a flow; `None` where it has no such hook. Whatever guards refuse passes through.
@@ -120,13 +131,16 @@ class Transport:
             PluginError: The plugin, or a guard around it, failed. Nothing was sent.
         """
         try:
-            return getattr(self._hook, hook)(**arguments)
+            found = self._asked.get(hook)
+            if found is None:
+                found = self._asked[hook] = direct(getattr(self._hook, hook))
+            return found(**arguments)
         except BotError:
             raise
         except BaseException as crash:
             self._blame(crash, placed=False)
 
-    async def run(
+    def run(
         self,
         flow: Flow[T],
         *,
@@ -134,7 +148,8 @@ class Transport:
         credentials: OpenCredentials | None = None,
         before_send: BeforeSend | None = None,
         priority: Priority = "usual",
-    ) -> T:
+        is_patient: bool = True,
+    ) -> Coroutine[Any, Any, T]:
         """Drive `flow` to its result, sending every request it yields.
 
         Args:
@@ -144,12 +159,15 @@ class Transport:
             before_send: Awaited when a placing request is signed and before its first byte leaves. Only with it may
                 a flow place. An error it raises ends the flow with nothing sent.
             priority: How much of each limit the requests may use; see `Limiter`.
+            is_patient: Whether the flow may wait; see `MustWait`.
 
         Raises:
+            MustWait: Without patience: anything but the placing request was asked for, or that would have to wait for
+                a limit, for the clock or for another request of the account. Nothing was sent.
             ExchangeError: As `map_error` classed the reply, or the wire the failure.
             PluginError: The plugin broke the contract, and nothing was placed.
         """
-        return await self._drive(flow, _Call(account_id, credentials, before_send, priority))
+        return self._drive(flow, _Call(account_id, credentials, before_send, priority, is_patient))
 
     async def signed(self, request: Request, *, account_id: int, credentials: OpenCredentials) -> Request:
         """Return the login of a socket, checked, stamped and signed as if it were to be sent.
@@ -160,9 +178,10 @@ class Transport:
         """
         call = _Call(account_id, credentials, None, "urgent")
         self._check(request, call, sent=1, placed=False)
-        async with self._turn(request, call):
-            _, signed, _ = await self._prepare(request, call)
-        return signed
+        if self._goes_at_once(request):
+            return (await self._prepare(request, call))[1]
+        async with self._turns[call.account_id]:
+            return (await self._prepare(request, call))[1]
 
     async def measure_clock(self) -> None:
         """Ask the exchange for its time, where it tells. A failure leaves the offset as it was."""
@@ -199,10 +218,15 @@ class Transport:
                 except BaseException as crash:  # no await in the block: even a cancellation here is the plugin's own
                     self._blame(crash, placed=call.departed)
                 value = error = None
+                if not call.is_patient and not call.departed:
+                    self._check_free(request, call)
                 placed = placed or request.places
                 try:
-                    value = await self._send(request, call)
-                    call.accepted = call.accepted or request.places
+                    if request.places:
+                        value = await self._attempt(request, call)
+                        call.accepted = True
+                    else:
+                        value = await self._read(request, call)
                 except ExchangeError as failure:
                     if request.places and not isinstance(failure, Rejected):
                         with suppress(BaseException):
@@ -234,9 +258,9 @@ class Transport:
         named = f"{request.method} {request.path}"
         if request.host not in self.info.hosts:
             raise PluginError(f"The {self.info.title} plugin named a host it did not declare: {request.host}.")
-        if not self._paths.fullmatch(named) or manifest.moves_money(request.path):
+        if not self._is_listed(named):
             raise PluginError(f"The {self.info.title} plugin asked for {named}, which is not on its list of paths.")
-        self._check_size(request.stamped(0))
+        self._check_headers(request)
         if not request.costs.keys() <= self.info.limits.keys():
             raise PluginError(f"The {self.info.title} plugin named a limit it did not declare, for {named}.")
         if request.auth != "none" and call.credentials is None:
@@ -244,10 +268,15 @@ class Transport:
         if request.places and (placed or call.before_send is None):
             raise PluginError(f"The {self.info.title} plugin tried to place an order where it may not: {named}.")
 
+    def _may_ask(self, named: str) -> bool:
+        return bool(self._paths.fullmatch(named)) and not manifest.moves_money(named.partition(" ")[2])
+
     def _check_size(self, request: Request) -> None:
         if len(request.body) > _LARGEST_BODY:
             raise PluginError(f"The {self.info.title} plugin made a body above {_LARGEST_BODY} bytes.")
-        for name in filter(manifest.is_header_of_the_core, request.headers):
+
+    def _check_headers(self, request: Request) -> None:
+        if request.headers and (name := manifest.header_of_the_core(tuple(request.headers))):
             raise PluginError(f"The {self.info.title} plugin set the header {name}, which is the bot's to set.")
 
     def _blame(self, crash: BaseException, *, placed: bool) -> NoReturn:
@@ -258,39 +287,27 @@ class Transport:
             f"The {self.info.title} plugin failed ({type(crash).__name__}). Nothing was placed; see the log."
         ) from crash
 
-    async def _send(self, request: Request, call: _Call) -> Response:
-        if request.places:
-            return await self._attempt(request, call)
+    async def _read(self, request: Request, call: _Call) -> Response:
         async for attempt in stamina.retry_context(on=_may_repeat, attempts=3, wait_initial=0.2, wait_max=2.0):
             with attempt:
                 return await self._attempt(request, call)
         raise AssertionError("unreachable: the last attempt raises")
 
-    async def _prepare(self, request: Request, call: _Call) -> tuple[Request, Request, int]:
-        """Once the limits let it through, return the request stamped, and signed, and the time in its signature."""
-        if request.auth != "none":
-            async with self._measuring:  # one measurement serves all who wait for it
-                if self.clock.is_stale():
-                    await self.measure_clock()
-        asked = self._own_clock.monotonic()
-        await self.limiter.acquire(request.costs, call.account_id, call.priority)
-        call.waited_seconds += self._own_clock.monotonic() - asked
-        if request.auth != "none" and self.clock.has_jumped():  # while it waited for the limits
-            await self.measure_clock()
-        keys = None if request.auth == "none" or call.credentials is None else await call.credentials()
-        timestamp = self.clock.timestamp()
-        stamp = timestamp if self.info.timestamp_unit == "ms" else timestamp // 1000
-        request = request.stamped(stamp)
-        return request, request if keys is None else self._signed(request, keys, stamp), timestamp
+    def _check_free(self, request: Request, call: _Call) -> None:
+        has_turn = self._goes_at_once(request) or not self._turns[call.account_id].locked()
+        is_free = has_turn and self.limiter.is_free(request.costs, call.account_id, call.priority)
+        if not request.places or self.clock.is_stale() or not is_free:
+            raise MustWait
 
-    def _turn(self, request: Request, call: _Call) -> AbstractAsyncContextManager[object]:
-        """Return what to hold while `request` is signed and answered: requests of one account may have to queue."""
-        if self.info.nonce == "window" or request.auth == "none":
-            return nullcontext()
-        return self._turns[call.account_id]
+    def _attempt(self, request: Request, call: _Call) -> Coroutine[Any, Any, Response]:
+        return self._exchange(request, call) if self._goes_at_once(request) else self._exchange_in_turn(request, call)
 
-    async def _attempt(self, request: Request, call: _Call) -> Response:
-        async with self._turn(request, call):
+    def _goes_at_once(self, request: Request) -> bool:
+        """Say whether `request` may overtake others of its account; where timestamps must rise, signed ones may not."""
+        return self.info.nonce == "window" or request.auth == "none"
+
+    async def _exchange_in_turn(self, request: Request, call: _Call) -> Response:
+        async with self._turns[call.account_id]:
             return await self._exchange(request, call)
 
     async def _exchange(self, request: Request, call: _Call) -> Response:
@@ -313,16 +330,45 @@ class Transport:
             self.clock.distrust()
         raise error
 
+    async def _prepare(self, request: Request, call: _Call) -> tuple[Request, Request, int]:
+        """Once the limits let it through, return the request stamped, and signed, and the time in its signature."""
+        is_signed = request.auth != "none"
+        if is_signed and self.clock.is_stale():
+            async with self._measuring:  # one measurement serves all who wait for it
+                if self.clock.is_stale():
+                    await self.measure_clock()
+        waited = await self.limiter.acquire(request.costs, call.account_id, call.priority)
+        if waited:
+            call.waited_seconds += waited
+            if is_signed and self.clock.has_jumped():
+                await self.measure_clock()
+        timestamp = self.clock.timestamp()
+        stamp = timestamp if self.info.timestamp_unit == "ms" else timestamp // 1000
+        request = self._stamped(request, stamp, call)
+        keys = await call.credentials() if is_signed and call.credentials is not None else None
+        return request, request if keys is None else self._signed(request, keys, stamp), timestamp
+
+    def _stamped(self, request: Request, stamp: int, call: _Call) -> Request:
+        try:
+            request = request.stamped(stamp)
+            self._check_size(request)
+        except PluginError:
+            raise
+        except BaseException as crash:  # it cannot be encoded
+            self._blame(crash, placed=call.departed)
+        return request
+
     def _signed(self, request: Request, keys: Credentials, stamp: int) -> Request:
         try:
-            signed: Request = self._hook.sign(request=request, credentials=keys, timestamp=stamp)
-            is_same = (signed.method, signed.path, signed.host, signed.places) == (
-                request.method,
-                request.path,
-                request.host,
-                request.places,
+            signed: Request = self._sign(request=request, credentials=keys, timestamp=stamp)
+            is_same = (
+                signed.method == request.method
+                and signed.path == request.path
+                and signed.host == request.host
+                and signed.places == request.places
             )
             self._check_size(signed)
+            self._check_headers(signed)
         except PluginError:
             raise
         except BaseException as crash:
@@ -338,7 +384,7 @@ class Transport:
 
     def _mapped(self, request: Request, response: Response) -> ExchangeError | None:
         try:
-            error = self._hook.map_error(request=request, response=response)
+            error = self._map_error(request=request, response=response)
         except OutcomeUnknown as doubt:  # `Response.json` raises it, and says better what is wrong
             return doubt
         except BaseException as crash:

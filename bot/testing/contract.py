@@ -24,7 +24,8 @@ from bot.contract.streams import Event
 from bot.contract.wire import Request, Response, Secret
 from bot.testing.drafts import ODD, broken, drafts, numbers, oddities, widened, wire_text
 from bot.testing.noise import WORDS, bodies, statuses
-from bot.testing.rehearsal import NOW_MS, Call, Rehearsal, Vector
+from bot.testing.rehearsal import NOW_MS, Call, Vector
+from bot.testing.story import Story
 
 __all__ = ["NOW_MS", "ExchangeContract", "Vector"]
 
@@ -33,7 +34,7 @@ _ANSWER = {"find_order", "open_orders", "order_status", "balances", "markets", "
 """Hooks for which an empty reply is no answer."""
 
 
-class ExchangeContract(Rehearsal):
+class ExchangeContract(Story):
     """Subclass this as `TestAcme`, set `plugin` and `credentials`, and let pytest run it.
 
     Override `exchange` to have every flow run against a strict local exchange; `accounts` where the plugin tells kinds

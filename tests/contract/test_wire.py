@@ -38,6 +38,15 @@ def test_request_made_from_a_mapping_equals_one_made_from_pairs() -> None:
     assert Request.get("/x").with_query(mapping) == Request.get("/x", pairs)
 
 
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [({"a": "b=c"}, "a=b%3Dc"), ({"a": "b&c"}, "a=b%26c"), ({"a=": "b", "c": ""}, "a%3D=b&c="), ({"a&": 1}, "a%26=1")],
+)
+def test_request_query_tells_what_divides_from_what_is_said(query: dict[str, Any], text: str) -> None:
+    """An equals sign or an ampersand inside a name or a value is encoded."""
+    assert Request.get("/x", query).query_text == text
+
+
 def test_request_without_a_query_has_no_question_mark() -> None:
     """Some signatures fail over a lone `?`."""
     assert (Request.get("/x").target, Request.get("/x", {"a": ""}).target) == ("/x", "/x?a=")
@@ -68,6 +77,7 @@ def test_request_query_can_be_read_back(pairs: list[tuple[str, str]]) -> None:
         ({"b": 1, "a": [True, None]}, b'{"b":1,"a":[true,null]}'),
         ({"text": 'ü/"'}, '{"text":"ü/\\""}'.encode()),
         ("plain", b'"plain"'),
+        ({True: "a", None: "b", 2: "c"}, b'{"true":"a","null":"b","2":"c"}'),
     ],
 )
 def test_request_body_is_compact_json_in_the_order_given(json: Any, body: bytes) -> None:
@@ -99,9 +109,40 @@ def test_request_with_headers_adds_to_a_copy() -> None:
     assert request.with_json({"a": 1}) == Request.get("/x", headers={"demo": "1"}, json={"a": 1})
 
 
+def test_request_changed_sends_what_was_changed_and_keeps_the_rest() -> None:
+    """What was encoded already stays encoded in a copy, but never what the copy changed."""
+    request = Request.post("/x", {"a": 1}, query={"b": 2})
+    assert (request.target, request.body) == ("/x?b=2", b'{"a":1}')
+    found = [request.with_headers({"k": "v"}), request.with_query({"c": 3}), request.with_json([1])]
+    assert [(each.target, each.body) for each in found] == [
+        ("/x?b=2", b'{"a":1}'),
+        ("/x?c=3", b'{"a":1}'),
+        ("/x?b=2", b"[1]"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "text"),
+    [
+        ((*PAIRS, ("s", "é&")), "b=2&a=x%20y&b=1&s=%C3%A9%26"),
+        ((*PAIRS[:2], ("b", True), ("s", "1")), "b=2&a=x%20y&b=True&s=1"),
+        (PAIRS[:2], "b=2&a=x%20y"),
+        ((("s", "1"), *PAIRS), "s=1&b=2&a=x%20y&b=1"),
+        ((), ""),
+    ],
+    ids=["longer", "equal but spelt otherwise", "shorter", "longer in front", "none"],
+)
+def test_request_query_made_longer_reads_as_one_made_at_once(pairs: Any, text: str) -> None:
+    """A signature at the end is encoded alone; anything else is encoded anew."""
+    request = Request.get("/x", PAIRS)
+    assert request.query_text == "b=2&a=x%20y&b=1"
+    longer = request.with_query(pairs)
+    assert (longer.query_text, longer.query_text) == (text, Request.get("/x", pairs).query_text)
+
+
 def test_request_and_response_cannot_be_changed() -> None:
     """What was checked is what is sent."""
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError, match="immutable"):
         Request.get("/x").path = "/y"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         Response(200, {}, b"").status = 500  # type: ignore[misc]

@@ -225,6 +225,69 @@ async def test_answer_that_does_not_come_is_a_read_timeout_and_ends_the_connecti
     assert [number for number, _ in server.heard] == [0, 1]
 
 
+class HandClock:
+    """The part of a loop that a connection uses, with a time that tests turn."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.alarms: list[tuple[float, Callable[[], None]]] = []
+        self.create_future = asyncio.get_running_loop().create_future
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, ring: Callable[[], None]) -> HandClock.Alarm:
+        self.alarms.append((when, ring))
+        return HandClock.Alarm(self, self.alarms[-1])
+
+    def pass_to(self, now: float) -> None:
+        self.now = now
+        for alarm in [each for each in self.alarms if each[0] <= now]:
+            self.alarms.remove(alarm)
+            alarm[1]()
+
+    class Alarm:
+        def __init__(self, clock: HandClock, alarm: tuple[float, Callable[[], None]]) -> None:
+            self.when = lambda: alarm[0]
+            self.cancel = lambda: clock.alarms.remove(alarm) if alarm in clock.alarms else None
+
+
+async def test_each_request_is_given_its_own_time_by_one_alarm() -> None:
+    """Shorter or longer than the one before: a late answer is given up at its own end, and no other before."""
+    connection = _Connection(lambda: 0.0)
+    clock = connection._loop = HandClock()  # type: ignore[assignment]
+    connection.connection_made(Paper())
+    connection.ask(b"", 15)
+    clock.pass_to(1)
+    connection.data_received(OK)
+    connection.ask(b"", 5)
+    assert [when for when, _ in clock.alarms] == [6]
+    clock.pass_to(2)
+    connection.data_received(OK)
+    late = connection.ask(b"", 15)
+    clock.pass_to(6)
+    clock.pass_to(16.9)
+    assert (late.done(), connection.is_idle, len(clock.alarms)) == (False, False, 1)
+    clock.pass_to(17)
+    assert (repr(late.exception()), clock.alarms) == ("ReadTimeout('the server did not answer in time')", [])
+
+
+async def test_alarm_of_a_connection_at_rest_or_closed_does_nothing() -> None:
+    """It outlives its request; the connection is as good as before, and a closed one keeps no alarm."""
+    connection = _Connection(lambda: 0.0)
+    clock = connection._loop = HandClock()  # type: ignore[assignment]
+    connection.connection_made(Paper())
+    connection.ask(b"", 5)
+    connection.data_received(OK)
+    clock.pass_to(5)
+    assert (connection.is_idle, clock.alarms) == (True, [])
+    connection.ask(b"", None)
+    connection.data_received(OK)
+    connection.ask(b"", 5)
+    connection.close()
+    assert clock.alarms == []
+
+
 async def test_cancelled_request_ends_its_connection() -> None:
     """Whoever stops waiting leaves an answer on its way."""
     async with serving(Scripted(b"", OK)) as server:
@@ -234,6 +297,7 @@ async def test_cancelled_request_ends_its_connection() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert list(connections.server(httpx.URL(server.origin)).kept) == []
         await connections.handle_async_request(ask(server))
         await connections.aclose()
     assert [number for number, _ in server.heard] == [0, 1]
@@ -465,11 +529,12 @@ def test_reply_cut_anywhere_reads_the_same(reply: tuple[bytes, bytes], cuts: lis
     async def read() -> tuple[int, bytes, bool]:
         connection = _Connection(lambda: 0.0)
         connection.connection_made(Paper())
-        task = asyncio.ensure_future(connection.exchange(b"", None))
+        task = connection.ask(b"", None)
         await asyncio.sleep(0)
         for start, end in itertools.pairwise(edges):
             if start != end:
-                connection.data_received(sent[start:end])
+                connection.get_buffer(-1)[: end - start] = sent[start:end]
+                connection.buffer_updated(end - start)
         status, _, content = await task
         return status, content, connection.is_idle
 

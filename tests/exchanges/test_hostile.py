@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import msgspec
 import pytest
 
 from bot import (
@@ -139,8 +140,8 @@ async def _(directory: Path) -> None:
 
 @contained("names a host that it did not declare")
 async def _(directory: Path) -> None:
-    await refuses(replace(BALANCES, host="evil"), "a host it did not declare")
-    await refuses(replace(BALANCES, path="//evil.example/v1/balances"), "not on its list of paths")
+    await refuses(msgspec.structs.replace(BALANCES, host="evil"), "a host it did not declare")
+    await refuses(msgspec.structs.replace(BALANCES, path="//evil.example/v1/balances"), "not on its list of paths")
 
 
 @contained("sets a header that decides where a request goes")
@@ -208,7 +209,7 @@ async def _(directory: Path) -> None:
     class Moves(Acme):
         @hookimpl
         def sign(self, request: Request, credentials: Credentials, timestamp: int) -> Request:
-            return replace(request, path="/v1/ticker")
+            return msgspec.structs.replace(request, path="/v1/ticker")
 
     await refuses(BALANCES, "changed the address of a request", Moves())
 

@@ -128,9 +128,20 @@ async def test_limit_is_shared_by_the_accounts_of_one_address(per: str, is_share
 async def test_limiter_waits_up_to_ten_seconds() -> None:
     """A short wait is waited; the request leaves as soon as the window has room."""
     gate, clock = limiter(Limit(1, 10))
-    await gate.acquire({"orders": 1}, 1)
-    await gate.acquire({"orders": 1}, 1)
-    assert clock.monotonic() == 10
+    waited = [await gate.acquire({"orders": 1}, 1) for _ in range(2)]
+    assert (waited, clock.monotonic()) == ([0, 10], 10)
+
+
+async def test_limiter_keeps_the_limits_of_accounts_that_it_met_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which windows a request is counted in is looked up once and one day forgotten; what was spent in them is not."""
+    monkeypatch.setattr(module, "_MOST_PLANS", 2)
+    gate, _ = limiter(Limit(1, 60, "account"))
+    for account in range(9):
+        await gate.acquire({"orders": 1}, account)
+    assert len(gate._plans) <= 2
+    for account in range(9):
+        with pytest.raises(NotSent):
+            await gate.acquire({"orders": 1}, account)
 
 
 async def test_limiter_refuses_a_wait_above_ten_seconds_at_once() -> None:

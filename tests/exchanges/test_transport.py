@@ -191,6 +191,8 @@ REFUSED: list[tuple[Any, str]] = [
     (Request.post("/v1/orders", {"x": "y" * 65_536}), "made a body above 65536 bytes."),
     (Request.get("/v1/balances", costs={"al": 1}), "named a limit it did not declare, for GET /v1/balances."),
     (Request.get("/v1/balances", costs={"all": 1001}), "made a request that weighs more than all allows."),
+    (Request.get("/v1/ticker", headers={" HOST": "x"}), "set the header  HOST, which is the bot's to set."),
+    (Request.get("/v1/ticker", auth="none", headers={"te": ""}), "set the header te, which is the bot's to set."),
     ("GET /v1/balances", "yielded something that is not a Request."),
     (place(), "tried to place an order where it may not: POST /v1/orders."),
 ]
@@ -212,6 +214,41 @@ async def test_request_off_the_contract_is_not_sent(request_: Any, sentence: str
     assert str(raised.value) == f"The Acme plugin {sentence}"
     assert on.transport.last_error == str(raised.value)
     assert (on.wire.sent, on.opened) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"t": TIMESTAMP, "x": "y" * 65_536}, "made a body above 65536 bytes."),
+        ({"t": TIMESTAMP, "x": object()}, "failed (TypeError). Nothing was placed; see the log."),
+        ({"x": object()}, "failed (TypeError). Nothing was placed; see the log."),
+    ],
+    ids=["too large", "no JSON", "no JSON and no time"],
+)
+async def test_body_that_cannot_be_sent_once_it_tells_the_time_is_not_signed(body: Any, sentence: str) -> None:
+    """Where the time is part of a body, the body is looked at when it is filled in, before anything is signed."""
+    plugin = Acme()
+    on = rig(plugin=plugin)
+    with pytest.raises(PluginError) as raised:
+        await on.place(ask(Request.post("/v1/orders", body, places=True)))
+    assert str(raised.value) == f"The Acme plugin {sentence}"
+    assert (on.wire.sent, on.opened, plugin.signed, on.departures) == ([], 0, [], [])
+
+
+async def test_path_that_was_asked_for_before_vouches_for_no_other() -> None:
+    """The list of paths is looked up once for each method and path, and for each of them."""
+    on = rig()
+    for path, is_listed in [("/v1/orders/1", True), ("/v1/orders/2", True), ("/v1/orders/withdraw", False)] * 2:
+        asked = [Request.get(path), Request.delete(path)]
+        assert [await _is_sent(on, request) for request in asked] == [is_listed, False]
+
+
+async def _is_sent(on: Rig, request: Request) -> bool:
+    try:
+        await on.read(ask(request))
+    except PluginError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(

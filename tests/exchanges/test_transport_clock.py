@@ -309,11 +309,12 @@ async def test_clock_that_jumps_while_a_request_waits_for_the_limits_is_measured
     await on.read(ask(BALANCES))
     acquire = on.transport.limiter.acquire
 
-    async def slow(*arguments: Any) -> None:
-        await acquire(*arguments)
+    async def slow(*arguments: Any) -> float:
+        waited = await acquire(*arguments)
         on.clock.set_wall(3_600_000)
         wire.ahead_ms -= 3_600_000
         on.transport.limiter.acquire = acquire  # type: ignore[method-assign]
+        return waited + 10
 
     on.transport.limiter.acquire = slow  # type: ignore[method-assign]
     await on.read(ask(BALANCES))

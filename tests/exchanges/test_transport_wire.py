@@ -183,7 +183,11 @@ async def test_request_over_the_network_is_written_byte_for_byte() -> None:
         b"user-agent: tradewire\r\n"
         b"acme-key: k\r\nContent-Length: 10\r\n\r\n" % port + '{"a":"ü"}'.encode()
     ]
-    assert (found.status, found.headers["x-odd"], found.body) == (201, "é", b"{}")
+    assert (found.status, found.body) == (201, b"{}")
+    length = str(len(gzip.compress(b"{}")))
+    assert found.headers == {"x-odd": "é", "content-encoding": "gzip", "content-length": length}
+    assert repr(found.headers) == repr(dict(found.headers))
+    assert [found.headers.get(name) for name in ("x-odd", "retry-after", "X-Odd", "日")] == ["é", None, None, None]
 
 
 @pytest.mark.parametrize("name", ["x y", "x:", "x\n", "ü"])
@@ -192,4 +196,66 @@ async def test_header_that_would_break_the_request_is_not_sent(name: str) -> Non
     wire = HttpWire("Acme", {"api": "https://api.acme.example"})
     with pytest.raises(NotSent) as raised:
         await wire.send(BALANCES.with_headers({name: "1"}), timeout_seconds=1)
+    assert raised.value.code == "UNSENDABLE"
+
+
+@pytest.mark.network
+async def test_header_that_the_plugin_sets_itself_is_sent_once() -> None:
+    """What the bot would have said by itself gives way to the plugin's word."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        wire = HttpWire("Acme", {"api": f"http://{host}"})
+        await wire.send(BALANCES.with_headers({"accept": "text/plain", "n": 7}), timeout_seconds=5)  # type: ignore[dict-item]
+        await wire.close()
+    lines = f"GET /v1/balances HTTP/1.1|Host: {host}|user-agent: tradewire|accept: text/plain|n: 7||"
+    assert heads == [lines.replace("|", "\r\n").encode()]
+
+
+async def test_header_is_looked_at_each_time() -> None:
+    """That a name was good before says nothing of the next value, and a bad one stays bad."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200)
+
+    wire = HttpWire("Acme", {"api": "https://api.acme.example"}, transport=httpx.MockTransport(answer))
+    outcomes: list[object] = []
+    bad = [{"k": "1\r\nhost: evil"}, {"k": "\x7f"}, {"k": "\t"}, {"k:": "1"}]
+    for headers in ({"k": "1"}, *bad, {"k": "1"}, *bad):
+        try:
+            outcomes.append((await wire.send(BALANCES.with_headers(headers), timeout_seconds=1)).status)
+        except NotSent as error:
+            outcomes.append(error.code)
+    assert outcomes == [200, *["UNSENDABLE"] * 4] * 2
+
+
+@pytest.mark.parametrize("query", [{"a": "\n"}, {"é b": "?#/../"}, [("a", "&b=1"), ("", "")]])
+async def test_query_of_any_kind_is_encoded_and_sent(query: object) -> None:
+    """Only the path can be unsendable: a query is encoded, whatever is in it."""
+    targets: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        targets.append(request.extensions["target"])
+        return httpx.Response(200)
+
+    wire = HttpWire("Acme", {"api": "https://api.acme.example"}, transport=httpx.MockTransport(answer))
+    request = Request.get("/v1/balances", query)  # type: ignore[arg-type]
+    await wire.send(request, timeout_seconds=1)
+    assert targets == [request.target.encode()]
+
+
+async def test_query_that_was_tampered_with_is_not_sent() -> None:
+    """The wire looks at the text that it sends, whoever wrote it."""
+    wire = HttpWire("Acme", {"api": "https://api.acme.example"}, transport=httpx.MockTransport(httpx.Response))  # type: ignore[arg-type]
+    request = Request.get("/v1/balances", {"a": "1"})
+    request.__dict__["query_text"] = "a=1 HTTP/1.1\r\nHost: evil.example"
+    with pytest.raises(NotSent) as raised:
+        await wire.send(request, timeout_seconds=1)
     assert raised.value.code == "UNSENDABLE"

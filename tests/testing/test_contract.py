@@ -345,7 +345,7 @@ class SignCounts(Acme):
 class SignMoves(Acme):
     @hookimpl
     def sign(self, request: Request, credentials: Credentials, timestamp: int) -> Request:
-        return replace(Acme.sign(self, request, credentials, timestamp), path="/orders")
+        return msgspec.structs.replace(Acme.sign(self, request, credentials, timestamp), path="/orders")
 
 
 class BelievesEmptiness(Acme):

@@ -5,6 +5,7 @@ Source: https://www.bitget.com/api-doc/common/intro (read 2025-12).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -103,7 +104,8 @@ def _headers(account: Account) -> dict[str, str]:
     return {"paptrading": "1"} if account.options.get("demo") == "1" else {}
 
 
-def _costs(method: str, path: str) -> dict[str, int]:
+@functools.cache  # one for each endpoint
+def _costs(method: str, path: str) -> Mapping[str, int]:
     return {f"{method} {path}": 1, OVERALL: 1}
 
 
@@ -159,8 +161,11 @@ class _Ack(msgspec.Struct, rename="camel"):
     order_id: str
 
 
+_PLACED = Reply[_Ack]
+
+
 def parse_ack(response: Response, order: Order) -> OrderAck:
-    return OrderAck(response.decode(Reply[_Ack]).data.order_id, order.client_order_id)
+    return OrderAck(response.decode(_PLACED).data.order_id, order.client_order_id)
 
 
 # Orders and fills. Rows are spelled as in v2: v3 names some fields differently, and lists differ among themselves.

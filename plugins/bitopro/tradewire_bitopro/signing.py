@@ -6,9 +6,9 @@ the opening of a private stream included, it tells who asks and when.
 
 from __future__ import annotations
 
-import base64
 import hmac
 import json
+from binascii import b2a_base64
 
 from bot import Credentials, Request, hookimpl
 
@@ -25,18 +25,18 @@ def identity(email: str, timestamp: int) -> bytes:
     return text.encode()
 
 
-def signature(secret: str, payload: str) -> str:
+def signature(secret: str, payload: bytes) -> str:
     """Return the lower-case hex HMAC-SHA384 of `payload`; the secret is used as text."""
-    return hmac.new(secret.encode(), payload.encode(), "sha384").hexdigest()
+    return hmac.digest(secret.encode(), payload, "sha384").hex()
 
 
 @hookimpl
 def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
     text = request.body or identity(credentials.email.reveal(), timestamp)
-    payload = base64.b64encode(text).decode()
+    payload = b2a_base64(text, newline=False)
     headers = {
         "X-BITOPRO-APIKEY": credentials.key.reveal(),
-        "X-BITOPRO-PAYLOAD": payload,
+        "X-BITOPRO-PAYLOAD": payload.decode(),
         "X-BITOPRO-SIGNATURE": signature(credentials.secret.reveal(), payload),
     }
     if request.body:

@@ -115,7 +115,11 @@ def order_book(market: Market) -> Flow[OrderBook]:
 
 @hookimpl
 def candles(market: Market, interval: Interval, start_ms: int, end_ms: int) -> Flow[list[Candle]]:
-    """The newest are listed, up to now; `fromIdx` could name another end, but no document says how."""
+    """The newest are listed, up to now; `fromIdx` could name another end, but no document says how.
+
+    Unverified: that without `fromIdx` it is the newest `limit` candles that are listed, and not the oldest. In which
+    order they come does not matter.
+    """
     query = payloads.candle_query(market, interval, start_ms, end_ms)
     return payloads.candles((yield public("/api/v1/market/kline", **query)), start_ms, end_ms)
 

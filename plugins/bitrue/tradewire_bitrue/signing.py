@@ -7,9 +7,9 @@ import hmac
 from bot import Credentials, Request, hookimpl
 
 
-def signature(secret: str, text: str) -> str:
+def signature(secret: str, text: bytes) -> str:
     """Return the hexadecimal HMAC-SHA256 of `text`."""
-    return hmac.new(secret.encode(), text.encode(), "sha256").hexdigest()
+    return hmac.digest(secret.encode(), text, "sha256").hex()
 
 
 @hookimpl
@@ -22,5 +22,5 @@ def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
     if request.auth == "key":
         return request
     # The exchange signs the query followed at once by the body, which here is always empty.
-    text = request.query_text + request.body.decode()
+    text = request.query_text.encode() + request.body
     return request.with_query((*request.query, ("signature", signature(credentials.secret.reveal(), text))))

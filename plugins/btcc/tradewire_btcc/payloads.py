@@ -163,7 +163,10 @@ class _Kline(msgspec.Struct):
 
 
 def candles(response: Response, start_ms: int, end_ms: int) -> list[Candle]:
-    """Return the candles between two times. A row has open, close, high, low, in that order."""
+    """Return the candles between two times. A row has open, close, high, low, in that order.
+
+    Unverified: what the rows are wrapped in. The document has `data.result`, programs that read them have `result`.
+    """
     found = response.decode(Reply[list[list[msgspec.Raw]] | _Kline]).payload
     rows = found.result if isinstance(found, _Kline) else found
     return candles_of((_row(each) for each in rows), start_ms, end_ms)
