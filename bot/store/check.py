@@ -63,7 +63,7 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
         raise StoreError(f"{path} is a database that was not made by tradewire. Set another path.")
     done = f"SELECT name FROM {migrations.migrations_table} WHERE migration_set=?"  # noqa: S608  # our own name
     applied = {name for (name,) in connection.execute(done, (migrations.name,))}
-    database = Database(memory=True)
+    database = Database(memory=True, execute_plugins=False)
     known = {each.name for each in migrations.pending(database)}
     database.close()
     if unknown := sorted(applied - known):

@@ -34,7 +34,10 @@ _PRAGMAS = {
     "busy_timeout": 5000,
     "trusted_schema": 0,
     "secure_delete": 1,
+    "wal_autocheckpoint": 4000,  # pages; a page that many commits changed is copied into the file once
 }
+_STATEMENTS = 512
+"""How many prepared statements a connection keeps: more than the bot has."""
 
 
 class Store:
@@ -58,8 +61,8 @@ class Store:
         path.chmod(0o600)
         try:
             inspect(path, thorough=thorough)
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._connection.row_factory = sqlite3.Row
+            self._connection = self._connect()
+            self._reading: Connection | None = None
             self._lock = threading.Lock()
             self._inside: int | None = None
             self._damage: StoreDamaged | None = None
@@ -79,13 +82,19 @@ class Store:
                 f"The database {path} cannot be used: {error}. Nothing was changed."
             ) from error
 
+    def _connect(self) -> Connection:
+        options: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
+        connection: Connection = sqlite3.connect(self.path, cached_statements=_STATEMENTS, **options)
+        connection.row_factory = sqlite3.Row
+        return connection
+
     def _prepare(self) -> None:
         for name, value in _PRAGMAS.items():
             self._connection.execute(f"PRAGMA {name}={value}")
             actual = self._connection.execute(f"PRAGMA {name}").fetchone()[0]
             if actual != value:
                 raise StoreError(f"The database {self.path} refuses {name}={value} (it says {actual}).")
-        database = Database(self._connection)
+        database = Database(self._connection, execute_plugins=False)  # they would be unlisted code beside the keys
         try:
             done, is_behind = len(migrations.applied(database)), bool(migrations.pending(database))
         except LookupError:
@@ -119,11 +128,9 @@ class Store:
             except StoreError:
                 raise
             except sqlite3.Error as error:
-                told = in_sentences(error, self.path)
+                told = self._told(error)
                 if told is None:
                     raise
-                if isinstance(told, StoreDamaged):
-                    self._damage = told
                 raise told from error
             finally:
                 self._inside = None
@@ -172,6 +179,30 @@ class Store:
                 do_all(works, self.transact)
                 answer(works)
 
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Read what is committed, at once and in this thread, on a connection that can change nothing.
+
+        For a few rows found by index, where a turn of the writing thread would cost more than the rows. It waits for
+        nobody, and nobody waits for it. What depends on the answer looks again in the transaction that acts on it.
+
+        Raises:
+            StoreDamaged: The file turned out to be damaged.
+        """
+        if self._damage is not None:
+            raise StoreDamaged(str(self._damage))
+        if self._reading is None:
+            self._reading = self._connect()
+            self._reading.execute("PRAGMA trusted_schema=0")
+            self._reading.execute("PRAGMA query_only=1")
+        self._reading.execute("BEGIN")
+        try:
+            return work(self._reading)
+        except sqlite3.Error as error:
+            raise self._told(error) or error from None
+        finally:
+            if self._reading.in_transaction:
+                self._reading.execute("ROLLBACK")
+
     async def run_until_stored(self, work: Callable[[Connection], T], sleep: Callable[[float], Awaitable[None]]) -> T:
         """Run `work` as `run` does, and again for about a minute while it cannot be stored.
 
@@ -193,10 +224,14 @@ class Store:
         try:
             inspect(self.path, *proofs)
         except sqlite3.DatabaseError as error:
-            told = error if isinstance(error, StoreDamaged) else in_sentences(error, self.path)
-            if isinstance(told, StoreDamaged):
-                self._damage = told
-            raise (told or error) from None
+            raise self._told(error) or error from None
+
+    def _told(self, error: sqlite3.Error) -> StoreError | None:
+        """Return what a person is told of a failure, and remember when it means that the file is damaged."""
+        told = error if isinstance(error, StoreDamaged) else in_sentences(error, self.path)
+        if isinstance(told, StoreDamaged):
+            self._damage = told
+        return told
 
     def compact(self) -> bool:
         """Write the file anew, without what was deleted, and empty its log. Takes a second per 100 MB or so.
@@ -222,6 +257,8 @@ class Store:
     def close(self) -> None:
         """Finish what was begun and close the file. Harmless when called twice."""
         self._thread.shutdown(wait=True)
+        if self._reading is not None:
+            self._reading.close()
         self._connection.close()
 
 

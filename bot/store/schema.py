@@ -96,6 +96,7 @@ _FIRST = (
         expires_ms INTEGER NOT NULL,
         cancel_requested_ms INTEGER,
         late INTEGER NOT NULL DEFAULT 0,
+        doubted INTEGER NOT NULL DEFAULT 0,  -- was `unknown` once
         external INTEGER NOT NULL DEFAULT 0, -- adopted from the exchange: it has our kind of id, and there was no row
         refusal TEXT NOT NULL DEFAULT '',    -- the kind of error it was refused with
         created_ms INTEGER NOT NULL,
@@ -104,6 +105,14 @@ _FIRST = (
         UNIQUE(account_id, client_order_id)) STRICT""",
     "CREATE INDEX orders_state ON orders(state) WHERE state IN"
     " ('proposed', 'confirmed', 'sending', 'unknown', 'needs_human', 'open', 'partially_filled')",
+    "CREATE INDEX orders_in_doubt ON orders(account_id) WHERE state IN ('sending', 'unknown', 'needs_human')",
+    "CREATE INDEX orders_doubted ON orders(account_id) WHERE doubted=1",
+    "CREATE INDEX orders_sent ON orders(user_id, sent_ms) WHERE sent_ms IS NOT NULL",
+    "CREATE INDEX orders_of_user ON orders(user_id)"
+    " WHERE state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled')",
+    "CREATE INDEX orders_counter ON orders(account_id, CAST(client_order_id AS INTEGER))"
+    " WHERE client_order_id GLOB '[0-9]*'",
+    "CREATE INDEX orders_card ON orders(chat_id, message_id)",
     "CREATE INDEX orders_absent ON orders(sent_ms) WHERE state='not_placed'",
     "CREATE INDEX orders_ended ON orders(updated_ms) WHERE state IN ('filled', 'canceled')",
     "CREATE INDEX orders_user ON orders(user_id, id)",

@@ -23,7 +23,7 @@ from bot.store.database import Connection
 from bot.trading import profit
 from bot.trading.amounts import EXACT, format_amount, format_money, format_percent
 from bot.trading.draft import Draft
-from bot.trading.law import DOUBTFUL, LIVE
+from bot.trading.law import DOUBTFUL
 from bot.trading.limits import Limits
 from bot.trading.orders import OrderRow, as_text, row_of
 
@@ -118,15 +118,14 @@ def check(db: Connection, limits: Limits, order: Order, now_ms: int) -> None:
     _check_itself(limits, order)
     if limits.day is None and limits.open is None and limits.minute is None and limits.loss is None:
         return
-    sent = [row for row in _sent(db, order, now_ms) if row.id != order.id]
     if limits.day is not None:
-        _check_day(limits.day, order, sent, now_ms)
-    if limits.open is not None and (count := sum(row.state in (*LIVE, *DOUBTFUL) for row in sent)) >= limits.open:
+        _check_day(limits.day, order, _sent_since(db, order, profit.midnight(now_ms)))
+    if limits.open is not None and (count := _open_orders(db, order)) >= limits.open:
         raise LimitReached(
             f"You have {count} orders open or in doubt, and your limit is {limits.open}.", code="LIMIT_OPEN"
         )
     if limits.minute is not None:
-        _check_rate(limits.minute, sent, now_ms)
+        _check_rate(limits.minute, _sent_since(db, order, now_ms - _MINUTE_MS + 1), now_ms)
     if limits.loss is not None and order.side == "buy":
         lost = -profit.of_day(db, order.user_id, is_paper=order.is_paper, now_ms=now_ms)
         if lost >= limits.loss:
@@ -154,7 +153,8 @@ class Order:
 
 def order_of(row: OrderRow) -> Order:
     """Return what `check` looks at in a stored order."""
-    return Order(row.user_id, row.exchange, row.symbol, row.side, facts_of(row), row.order.price is not None, row.id)
+    is_limit = row.params["price"] is not None
+    return Order(row.user_id, row.exchange, row.symbol, row.side, facts_of(row), is_limit, row.id)
 
 
 def _check_itself(limits: Limits, order: Order) -> None:
@@ -184,8 +184,7 @@ def _check_itself(limits: Limits, order: Order) -> None:
         )
 
 
-def _check_day(most: Decimal, order: Order, sent: list[OrderRow], now_ms: int) -> None:
-    today = [row for row in sent if (row.sent_ms or 0) >= profit.midnight(now_ms)]
+def _check_day(most: Decimal, order: Order, today: list[OrderRow]) -> None:
     used, worth = sum(map(_used, today), Decimal(0)), order.facts.worth or Decimal(0)
     if used + worth > most:
         left = max(most - used, Decimal(0))
@@ -215,7 +214,9 @@ def needs_approval(limits: Limits, found: Facts) -> bool:
 
 def warnings(db: Connection, order: Order, draft: Draft, now_ms: int) -> tuple[str, ...]:
     """Return what is to be said loudly of an order that may be a slip of the finger; none of it blocks."""
-    sent = [row for row in _sent(db, order, now_ms, most=_LARGE_SAMPLE) if row.sent_ms is not None]
+    query = "SELECT * FROM orders WHERE user_id=? AND sent_ms IS NOT NULL ORDER BY id DESC LIMIT ?"
+    rows = map(row_of, db.execute(query, (order.user_id, _LARGE_SAMPLE)).fetchall())
+    sent = [row for row in rows if _is_alike(row, order)]
     found = []
     worths = sorted(worth for row in sent if (worth := facts_of(row).worth))
     if order.facts.worth is not None and len(worths) >= _LARGE_LEAST:
@@ -238,18 +239,23 @@ def _is_same(row: OrderRow, order: Order, draft: Draft) -> bool:
     return key == (order.exchange, order.symbol, draft.side, draft.type, draft.size, draft.price, draft.stop_price)
 
 
-def _sent(db: Connection, order: Order, now_ms: int, most: int | None = None) -> list[OrderRow]:
-    """Return what a person sent and may count, newest first: today's and what is open; or just the newest `most`."""
-    if most is not None:
-        query = "SELECT * FROM orders WHERE user_id=? AND sent_ms IS NOT NULL ORDER BY id DESC LIMIT ?"
-        found = db.execute(query, (order.user_id, most)).fetchall()
-    else:
-        query = (
-            "SELECT * FROM orders WHERE user_id=? AND (sent_ms>=? OR state IN"
-            " ('sending', 'unknown', 'needs_human', 'open', 'partially_filled')) ORDER BY id DESC"
-        )
-        found = db.execute(query, (order.user_id, min(profit.midnight(now_ms), now_ms - _MINUTE_MS))).fetchall()
-    return [row for row in map(row_of, found) if row.exchange.endswith(":paper") == order.is_paper]
+def _sent_since(db: Connection, order: Order, since_ms: int) -> list[OrderRow]:
+    """Return what the person sent since, on paper or not as `order`, but for `order` itself."""
+    query = "SELECT * FROM orders WHERE user_id=? AND sent_ms>=?"
+    found = map(row_of, db.execute(query, (order.user_id, since_ms)).fetchall())
+    return [row for row in found if row.id != order.id and _is_alike(row, order)]
+
+
+def _open_orders(db: Connection, order: Order) -> int:
+    query = (
+        "SELECT count(*) AS n FROM orders WHERE user_id=? AND id IS NOT ? AND exchange LIKE '%:paper' = ?"
+        " AND state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled')"
+    )
+    return int(db.execute(query, (order.user_id, order.id, order.is_paper)).fetchone()["n"])
+
+
+def _is_alike(row: OrderRow, order: Order) -> bool:
+    return row.exchange.endswith(":paper") == order.is_paper
 
 
 def _used(row: OrderRow) -> Decimal:

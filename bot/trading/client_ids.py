@@ -21,7 +21,10 @@ def mint(db: Connection, row: OrderRow, rule: ClientId) -> str:
     from a random start.
     """
     if rule.kind == "counter":
-        query = "SELECT max(CAST(client_order_id AS INTEGER)) AS last FROM orders WHERE account_id=?"
+        query = (
+            "SELECT max(CAST(client_order_id AS INTEGER)) AS last FROM orders"
+            " WHERE account_id=? AND client_order_id GLOB '[0-9]*'"
+        )
         last = db.execute(query, (row.account_id,)).fetchone()["last"]
         floor = db.execute("SELECT value FROM meta WHERE key=?", (f"client_id_floor:{row.account_id}",)).fetchone()
         last = max(last or 0, int(floor["value"])) if floor else last  # set by a restore: see bot.trading.restored
@@ -31,4 +34,5 @@ def mint(db: Connection, row: OrderRow, rule: ClientId) -> str:
         return str(following)
     key = bytes.fromhex(db.execute("SELECT value FROM meta WHERE key='client_id_key'").fetchone()["value"])
     digest = hmac.new(key, f"{row.id} {row.created_ms}".encode(), hashlib.sha256).digest()
-    return ("t" + base64.b32encode(digest).decode().lower())[: min(26, rule.max_length)]
+    letters = base64.b32encode(digest[:20]).decode().lower()  # 32 of them; of the rest none would be used
+    return ("t" + letters)[: min(26, rule.max_length)]

@@ -14,11 +14,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from bot.store.database import Connection
+from bot.store.database import Connection, Row
 
 PREFIX = "c1:"
 _GRACE_MS = 10_000
-_KEEP_MS = 48 * 3600 * 1000
+_KEEP_MS = 48 * 3600 * 1000  # an old button says what became of it, for so long
+
+# A button that was ended before its time has the time of that in `expires_ms`, below zero: it stays dead whatever
+# becomes of the clock.
 
 Refusal: TypeAlias = Literal["unknown", "not yours", "used", "expired"]
 
@@ -65,11 +68,11 @@ def mint(
     """
     if message_id is not None:
         db.execute(
-            "UPDATE buttons SET expires_ms=CASE WHEN action IN ('cancel', 'refresh') THEN min(expires_ms, ?) ELSE 0 END"
-            " WHERE chat_id=? AND message_id=?",
-            (now_ms + _GRACE_MS, chat_id, message_id),
+            "UPDATE buttons SET expires_ms=CASE WHEN action IN ('cancel', 'refresh') THEN min(expires_ms, ?) ELSE ? END"
+            " WHERE chat_id=? AND message_id=? AND expires_ms>0",
+            (now_ms + _GRACE_MS, -now_ms, chat_id, message_id),
         )
-    db.execute("DELETE FROM buttons WHERE expires_ms<? AND expires_ms>0", (now_ms - _KEEP_MS,))
+    db.execute("DELETE FROM buttons WHERE expires_ms BETWEEN ? AND ?", (_KEEP_MS - now_ms, now_ms - _KEEP_MS))
     result = []
     for button in buttons:
         nonce = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
@@ -102,14 +105,14 @@ def redeem(db: Connection, data: str, *, user_id: int, chat_id: int, message_id:
     if not data.startswith(PREFIX):
         return "unknown"
     key = _hashed(data.removeprefix(PREFIX))
-    changed = db.execute(
+    spent = db.execute(
         "UPDATE buttons SET used_ms=? WHERE nonce_hash=? AND user_id=? AND chat_id=? AND message_id=?"
-        " AND used_ms IS NULL AND expires_ms>?",
+        " AND used_ms IS NULL AND expires_ms>? RETURNING *",
         (now_ms, key, user_id, chat_id, message_id, now_ms),
-    ).rowcount
+    ).fetchone()
+    if spent is not None:
+        return _press(spent)
     row = db.execute("SELECT * FROM buttons WHERE nonce_hash=?", (key,)).fetchone()
-    if changed == 1:
-        return Press(row["action"], json.loads(row["payload"]), row["order_id"], row["params_hash"])
     if row is None or (row["chat_id"], row["message_id"]) != (chat_id, message_id):
         return "unknown"
     if row["user_id"] != user_id:
@@ -117,9 +120,24 @@ def redeem(db: Connection, data: str, *, user_id: int, chat_id: int, message_id:
     return "expired" if row["used_ms"] is None else "used"
 
 
-def end_all(db: Connection, user_id: int) -> None:
+def look_at(db: Connection, data: str, *, user_id: int, chat_id: int, message_id: int, now_ms: int) -> Press | None:
+    """Return what `redeem` would, without spending the button; `None` where it would refuse."""
+    row = db.execute(
+        "SELECT * FROM buttons WHERE nonce_hash=? AND user_id=? AND chat_id=? AND message_id=?"
+        " AND used_ms IS NULL AND expires_ms>?",
+        (_hashed(data.removeprefix(PREFIX)), user_id, chat_id, message_id, now_ms),
+    ).fetchone()
+    return None if row is None or not data.startswith(PREFIX) else _press(row)
+
+
+def _press(row: Row) -> Press:
+    return Press(row["action"], json.loads(row["payload"]), row["order_id"], row["params_hash"])
+
+
+def end_all(db: Connection, user_id: int, now_ms: int) -> None:
     """End every unused button of a person."""
-    db.execute("UPDATE buttons SET expires_ms=0 WHERE user_id=? AND used_ms IS NULL", (user_id,))
+    query = "UPDATE buttons SET expires_ms=? WHERE user_id=? AND used_ms IS NULL AND expires_ms>0"
+    db.execute(query, (-now_ms, user_id))
 
 
 def _hashed(nonce: str) -> bytes:

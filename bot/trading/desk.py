@@ -12,12 +12,12 @@ from bot.contract.errors import BotError, ExchangeError, UserError
 from bot.contract.models import Balance, Market, OrderBook, Ticker
 from bot.exchanges.transport import Departure
 from bot.store.database import Connection, Store
-from bot.trading import allowance, approval, confirm, halt, journal, queries, valuation
+from bot.trading import allowance, approval, client_ids, confirm, halt, journal, queries, valuation
 from bot.trading.confirm import Press, Refusal
 from bot.trading.draft import draft
 from bot.trading.gateway import Gateway
 from bot.trading.intent import Fixed, Intent
-from bot.trading.journal import ApprovalNeeded
+from bot.trading.journal import ApprovalNeeded, Stays
 from bot.trading.law import LIVE
 from bot.trading.limits import NONE, Limits
 from bot.trading.orders import OrderRow
@@ -126,16 +126,28 @@ class Desk:
         return row
 
     async def press(
-        self, data: str, *, user_id: int, chat_id: int, message_id: int
+        self, data: str, *, user_id: int, chat_id: int, message_id: int, may_send: bool = False
     ) -> tuple[Press, OrderRow | None] | Refusal:
         """Spend a button; a Confirm confirms its order in the same transaction, and so does an Approve.
 
+        Args:
+            data: What the button carries.
+            user_id: Who presses it.
+            chat_id: Where.
+            message_id: On which message.
+            may_send: Whether an order that nothing has to be waited for may be on its way when this returns.
+
         Returns:
-            The press with the order it confirmed, if it did; or why the button does nothing.
+            The press with the order it confirmed, if it did: `confirmed`, to be sent, or `sending` already. Or why the
+            button does nothing.
 
         Raises:
             UserError: The order may not be confirmed now; the button stays unspent.
         """
+        if may_send:
+            sent = await self._press_and_send(data, user_id=user_id, chat_id=chat_id, message_id=message_id)
+            if sent is not None:
+                return sent
 
         def work(db: Connection) -> tuple[Press, OrderRow | None] | Refusal:
             now_ms = self._opened(db)
@@ -174,6 +186,52 @@ class Desk:
         row = result[1]
         self._set_deadline(row)
         return result[0], row if row.state == "confirmed" else None
+
+    async def _press_and_send(
+        self, data: str, *, user_id: int, chat_id: int, message_id: int
+    ) -> tuple[Press, OrderRow] | None:
+        """Spend a Confirm, confirm its order and let it leave, in one commit; `None` where that cannot be.
+
+        Then nothing has happened, whatever the reason: the usual way finds it, and tells.
+        """
+        thumb = {"user_id": user_id, "chat_id": chat_id, "message_id": message_id}
+
+        def look(db: Connection) -> tuple[AccountRow, OrderRow] | None:
+            seen = confirm.look_at(db, data, **thumb, now_ms=self._clock.now_ms())
+            if seen is None or seen.action != "confirm" or seen.order_id is None:
+                return None
+            shown = queries.get(db, seen.order_id)
+            client_order_id = client_ids.mint(db, shown, self._gateway.named(shown.exchange).info.client_id)
+            return queries.account_of(db, shown), replace(shown, client_order_id=client_order_id)
+
+        def leave(db: Connection, departure: Departure) -> tuple[Press, OrderRow]:
+            now_ms = self._opened(db)
+            found = confirm.redeem(db, data, **thumb, now_ms=now_ms)
+            if not isinstance(found, Press) or found.params_hash != row.params_hash:
+                raise Stays
+            if self._reconciler.deadlines.is_over(row.id) or self._checking(account, row.exchange):
+                raise Stays
+            made = journal.confirm_and_send(
+                db,
+                row.id,
+                user_id=user_id,
+                rule=self._gateway.named(row.exchange).info.client_id,
+                client_order_id=row.client_order_id,
+                request_hash=departure.request_hash,
+                window_ends_ms=departure.window_ends_ms,
+                ceiling=self.ceiling,
+                now_ms=now_ms,
+            )
+            return found, made
+
+        try:
+            found = self._store.look(look)
+        except BotError:
+            return None
+        if found is None:
+            return None
+        account, row = found
+        return await self._sender.place_at_once(account, row, leave)
 
     async def confirm_with_code(self, order_id: int, user_id: int, verify: Callable[[Connection], None]) -> OrderRow:
         """Confirm an order that is above its owner's line for codes.

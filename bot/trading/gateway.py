@@ -159,16 +159,26 @@ class Gateway:
         found: KeyPermissions | None = await self._private(account, "key_permissions")
         return found or KeyPermissions()
 
-    async def place(self, account: AccountRow, order: Order, before_send: BeforeSend) -> OrderAck:
+    def knows(self, account: AccountRow) -> bool:
+        """Say whether nothing must be found out about an account before something is asked for it."""
+        is_told = bool(account.facts) or account.paper
+        return is_told or "detect" not in self.exchange(account).registered.hooks
+
+    async def place(
+        self, account: AccountRow, order: Order, before_send: BeforeSend, *, is_patient: bool = True
+    ) -> OrderAck:
         """Place an order, once. Never repeated, whatever happens.
 
         Raises:
+            MustWait: Without patience, it cannot leave at once.
             NotSent: It surely never left.
             Rejected: The exchange surely did not execute it.
             OutcomeUnknown: It may exist.
         """
         try:
-            ack: object = await self._private(account, "place_order", before_send=before_send, order=order)
+            ack: object = await self._private(
+                account, "place_order", before_send=before_send, is_patient=is_patient, order=order
+            )
         except WrongAccountMode:
             with contextlib.suppress(BotError):  # the refusal is the answer, whether or not the detection works
                 await self.detect(account)
@@ -236,7 +246,7 @@ class Gateway:
         """Return what opens an account's keys for one signature."""
 
         async def opened() -> Credentials:
-            return await self._store.run(lambda db: self._vault.open_in(db, account_id))
+            return self._store.look(lambda db: self._vault.open_in(db, account_id))
 
         return opened
 
@@ -254,10 +264,11 @@ class Gateway:
         priority: Priority = "usual",
         required: bool = False,
         detecting: bool = False,
+        is_patient: bool = True,
         **arguments: Any,
     ) -> Any:
         exchange = self.exchange(account)
-        if not account.facts and not account.paper and not detecting and "detect" in exchange.registered.hooks:
+        if not detecting and not self.knows(account):
             account = await self.detect(account)
 
         def flow(seen: Account) -> Flow[Any] | None:
@@ -276,6 +287,7 @@ class Gateway:
                 credentials=self.credentials(account.id),
                 before_send=before_send,
                 priority=priority,
+                is_patient=is_patient,
             )
 
         try:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.contract.errors import UserError
-from bot.store.database import Connection
+from bot.store.database import Connection, Row
 from bot.trading import events
 
 EVERYBODY = 0
@@ -84,10 +84,7 @@ def lift(db: Connection, user_id: int, *, by: str, by_id: int | None = None, del
 
 def get(db: Connection, user_id: int, now_ms: int) -> Halt | None:
     """Return the halt of a person, or of `EVERYBODY`, that holds now."""
-    row = db.execute("SELECT * FROM halts WHERE user_id=?", (user_id,)).fetchone()
-    if row is None or (row["resumes_ms"] is not None and row["resumes_ms"] <= now_ms):
-        return None
-    return Halt(row["user_id"], row["since_ms"], row["by"], row["resumes_ms"])
+    return _in_force(db.execute("SELECT * FROM halts WHERE user_id=?", (user_id,)).fetchone(), now_ms)
 
 
 def refuse(db: Connection, user_id: int, now_ms: int) -> None:
@@ -96,9 +93,15 @@ def refuse(db: Connection, user_id: int, now_ms: int) -> None:
     Raises:
         UserError: `HALTED`; says since when, by whom, and how it ends.
     """
-    for who in (EVERYBODY, user_id):
-        if found := get(db, who, now_ms):
+    for row in db.execute("SELECT * FROM halts WHERE user_id IN (?, ?) ORDER BY user_id", (EVERYBODY, user_id)):
+        if found := _in_force(row, now_ms):
             raise UserError(str(found), code="HALTED")
+
+
+def _in_force(row: Row | None, now_ms: int) -> Halt | None:
+    if row is None or (row["resumes_ms"] is not None and row["resumes_ms"] <= now_ms):
+        return None
+    return Halt(row["user_id"], row["since_ms"], row["by"], row["resumes_ms"])
 
 
 def take_file(db: Connection, file: Path, now_ms: int) -> bool:

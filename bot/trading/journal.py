@@ -17,7 +17,7 @@ from bot.store.database import Connection
 from bot.trading import allowance, client_ids, events, groups, halt, limits, notices, queries
 from bot.trading.allowance import UNKNOWN, Facts
 from bot.trading.draft import Draft
-from bot.trading.law import DOUBTFUL, LAW, State
+from bot.trading.law import LAW, State
 from bot.trading.limits import NONE, Limits
 from bot.trading.orders import OrderRow, as_json, as_text, frozen, params_hash, row_of
 
@@ -30,6 +30,10 @@ _TOLD_MISSES = 10
 
 class IllegalTransition(BotError):
     """An order was asked to go where the law does not lead; nothing was changed."""
+
+
+class Stays(Exception):
+    """An order that was to leave at once may not. Nothing was changed, once the transaction is undone."""
 
 
 class InDoubt(UserError):
@@ -126,7 +130,7 @@ def propose(
     )
     order_id = int(cursor.lastrowid or 0)
     events.record(db, kind="proposed", detail=params, now_ms=now_ms, user_id=user_id, order_id=order_id)
-    tell(db, order_id, now_ms)
+    _tell(db, order_id, chat_id, now_ms)
     if asked_in is not None:
         db.execute("UPDATE inbox SET payload=NULL WHERE chat_id=? AND message_id=?", (chat_id, asked_in))
     return queries.get(db, order_id)
@@ -167,6 +171,57 @@ def confirm(
     row = queries.get(db, order_id)
     if row.state != "proposed" or row.user_id != user_id or row.expires_ms <= now_ms:
         return None
+    _check_confirmable(db, row, ceiling, has_code=has_code, approver=approver, now_ms=now_ms)
+    return _confirm(db, row, rule, now_ms)
+
+
+def confirm_and_send(
+    db: Connection,
+    order_id: int,
+    *,
+    user_id: int,
+    rule: ClientId,
+    client_order_id: str,
+    request_hash: str,
+    window_ends_ms: int | None,
+    ceiling: Limits = NONE,
+    now_ms: int,
+) -> OrderRow:
+    """Do as `confirm` and `begin_sending` in one commit, for a request that was signed already and waits for nothing.
+
+    Args:
+        db: The running transaction.
+        order_id: Which.
+        user_id: Whose it must be.
+        rule: How the exchange wants client order ids.
+        client_order_id: The one that was signed.
+        request_hash: Of the signed request.
+        window_ends_ms: Exchange time after which it can no longer be accepted, or `None` when not documented.
+        ceiling: The limits of the configuration.
+        now_ms: The wall clock.
+
+    Returns:
+        The order, `sending`.
+
+    Raises:
+        Stays: It is no longer a live proposal of this user, or would get another id than the one that was signed. The
+            transaction must be undone.
+        BotError: As `confirm`.
+    """
+    row = queries.get(db, order_id)
+    if row.state != "proposed" or row.user_id != user_id or row.expires_ms <= now_ms:
+        raise Stays
+    _check_confirmable(db, row, ceiling, has_code=False, approver=None, now_ms=now_ms)
+    row = _confirm(db, row, rule, now_ms, is_told=False)
+    if row.client_order_id != client_order_id:
+        raise Stays
+    return _leave(db, row, request_hash, window_ends_ms, now_ms)
+
+
+def _check_confirmable(
+    db: Connection, row: OrderRow, ceiling: Limits, *, has_code: bool, approver: int | None, now_ms: int
+) -> None:
+    order_id = row.id
     if params_hash(row.account_id, row.params) != row.params_hash:
         raise BotError(f"Order #{order_id} was changed since it was shown. It will not be sent.")
     _refuse_while_in_doubt(db, row.account_id, row.symbol, row.side, row.despite)
@@ -182,15 +237,12 @@ def confirm(
         raise UserError("This order is above your line for codes. Ask for a new preview.", code="NEEDS_CODE")
     if allowance.needs_approval(own, facts) and approver in (None, row.user_id):
         raise ApprovalNeeded
-    return move(
-        db,
-        row,
-        "confirmed",
-        now_ms,
-        reason="",
-        client_order_id=client_ids.mint(db, row, rule),
-        expires_ms=now_ms + SEND_SECONDS * 1000,
-    )
+
+
+def _confirm(db: Connection, row: OrderRow, rule: ClientId, now_ms: int, *, is_told: bool = True) -> OrderRow:
+    client_order_id, expires_ms = client_ids.mint(db, row, rule), now_ms + SEND_SECONDS * 1000
+    columns: dict[str, Any] = {"reason": "", "client_order_id": client_order_id, "expires_ms": expires_ms}
+    return move(db, row, "confirmed", now_ms, is_told=is_told, **columns)
 
 
 def await_approval(db: Connection, order_id: int, reason: str, now_ms: int) -> OrderRow:
@@ -223,7 +275,12 @@ def begin_sending(
         raise UserError(TOO_LATE, code="TOO_LATE")
     _refuse_while_in_doubt(db, row.account_id, row.symbol, row.side, row.despite)
     _check_allowed(db, row, ceiling, now_ms)
-    move(db, row, "sending", now_ms, request_hash=request_hash, window_ends_ms=window_ends_ms, sent_ms=now_ms)
+    _leave(db, row, request_hash, window_ends_ms, now_ms)
+
+
+def _leave(db: Connection, row: OrderRow, request_hash: str, window_ends_ms: int | None, now_ms: int) -> OrderRow:
+    columns: dict[str, Any] = {"request_hash": request_hash, "window_ends_ms": window_ends_ms, "sent_ms": now_ms}
+    return move(db, row, "sending", now_ms, **columns)
 
 
 def accept(db: Connection, order_id: int, exchange_order_id: str, now_ms: int) -> OrderRow:
@@ -341,13 +398,16 @@ def refuse_cancel(db: Connection, order_id: int, reason: str, now_ms: int) -> Or
 def tell(db: Connection, order_id: int, now_ms: int) -> None:
     """Note that the order's card must be drawn again."""
     chat_id = db.execute("SELECT chat_id FROM orders WHERE id=?", (order_id,)).fetchone()["chat_id"]
+    _tell(db, order_id, chat_id, now_ms)
+
+
+def _tell(db: Connection, order_id: int, chat_id: int, now_ms: int) -> None:
     key = f"order:{order_id}"
     notices.tell(db, chat_id=chat_id, kind="order", order_id=order_id, merge_key=key, now_ms=now_ms)
 
 
 def _refuse_while_in_doubt(db: Connection, account_id: int, symbol: str, side: Side, despite: Collection[int]) -> None:
-    doubtful = [row for row in queries.in_states(db, DOUBTFUL, account_id) if (row.symbol, row.side) == (symbol, side)]
-    unnamed = [row for row in doubtful if row.id not in despite]
+    unnamed = [row for row in queries.in_doubt(db, account_id, symbol, side) if row.id not in despite]
     if unnamed:
         raise InDoubt(unnamed)
 
@@ -378,6 +438,8 @@ def move(
     state: State,
     now_ms: int,
     answer: Mapping[str, str] | None = None,
+    *,
+    is_told: bool = True,
     **columns: Any,
 ) -> OrderRow:
     """Move an order that still is as `row` says, with the event that records it and the card that tells it.
@@ -388,6 +450,7 @@ def move(
         state: Where to.
         now_ms: The time.
         answer: What the exchange said, for the log of events.
+        is_told: Whether the card is drawn anew; not where the same transaction moves the order on.
         columns: What else changes in the row.
 
     Raises:
@@ -397,18 +460,21 @@ def move(
         raise IllegalTransition(f"order #{row.id} may not go from {row.state} to {state}")
     if columns.get("reason"):
         columns["reason"] = redactor.redact(columns["reason"])  # an exchange's words may repeat what it was sent
-    names = ", ".join(f"{name}=?" for name in columns)
-    changed = db.execute(
-        f"UPDATE orders SET state=?, updated_ms=?{', ' if names else ''}{names} WHERE id=? AND state=?",  # noqa: S608
-        (state, now_ms, *columns.values(), row.id, row.state),
-    ).rowcount
-    if changed != 1:
-        raise IllegalTransition(f"order #{row.id} is no longer {row.state}")
     detail = {name: value for name, value in columns.items() if value not in (None, "") and name != "misses"}
     detail |= {"answer": dict(answer)} if answer else {}
+    if state == "unknown":
+        columns["doubted"] = 1
+    names = "".join(f", {name}=?" for name in columns)
+    found = db.execute(
+        f"UPDATE orders SET state=?, updated_ms=?{names} WHERE id=? AND state=? RETURNING *",  # noqa: S608  # our names
+        (state, now_ms, *columns.values(), row.id, row.state),
+    ).fetchone()
+    if found is None:
+        raise IllegalTransition(f"order #{row.id} is no longer {row.state}")
+    moved = row_of(found)
     events.record(db, kind=state, detail=detail, now_ms=now_ms, user_id=row.user_id, order_id=row.id)
-    tell(db, row.id, now_ms)
-    moved = queries.get(db, row.id)
+    if is_told:
+        _tell(db, row.id, moved.chat_id, now_ms)
     if moved.state != row.state:
         groups.post_fill(db, moved, now_ms)
     return moved

@@ -81,7 +81,8 @@ def ceiling_of(settings: LimitSettings) -> Limits:
 
 def read(db: Connection, user_id: int, ceiling: Limits, now_ms: int) -> Limits:
     """Return what holds for a person: the tighter of their own limits and the ceiling."""
-    return tightest(own(db, user_id, now_ms), ceiling)
+    found = own(db, user_id, now_ms)
+    return ceiling if found == NONE else tightest(found, ceiling)
 
 
 def own(db: Connection, user_id: int, now_ms: int) -> Limits:

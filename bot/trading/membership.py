@@ -112,6 +112,16 @@ def join(db: Connection, token: str, *, user_id: int, name: str, owner: int | No
     return found.role
 
 
+def let_in(db: Connection, user_id: int, role: Role, *, owner: int | None, now_ms: int) -> None:
+    """Give a role to a stranger for whom the server just stored a key; the row made for the key gave none."""
+    roles.set_role(db, user_id, role, now_ms=now_ms)
+    detail = {"role": role, "was": "stranger", "by": _named(roles.SERVER), "key": True}
+    events.record(db, kind="role", detail=detail, now_ms=now_ms, user_id=user_id)
+    told = f"{Change(user_id, '', None, role, 0).in_words} A key of theirs was added on the server."
+    _tell_owner(db, owner, roles.SERVER, told, now_ms)
+    _tell(db, user_id, f"You may now use this bot as {role}. /help lists everything.", now_ms)
+
+
 def take_back(db: Connection, token_hash: bytes, *, by: int, now_ms: int) -> bool:
     """End an unused invitation of `by`; say whether there was one."""
     if not invites.take_back(db, token_hash, by):
@@ -121,7 +131,7 @@ def take_back(db: Connection, token_hash: bytes, *, by: int, now_ms: int) -> boo
 
 
 def _end_what_was_begun(db: Connection, user_id: int, now_ms: int) -> None:
-    confirm.end_all(db, user_id)
+    confirm.end_all(db, user_id, now_ms)
     invites.take_back_all(db, user_id)
     for row in queries.in_states(db, ("proposed", "confirmed")):
         if row.user_id == user_id and row.state == "proposed":

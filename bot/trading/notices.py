@@ -85,31 +85,18 @@ def tell(
         thread_id: The topic of the chat.
         now_ms: Wall-clock time.
     """
-    happened, skipped, created_ms = 1, 0, now_ms
-    if merge_key is not None:
-        before = db.execute(
-            "DELETE FROM outbox WHERE chat_id=? AND merge_key=? RETURNING happened, skipped, created_ms",
-            (chat_id, merge_key),
-        ).fetchone()
-        if before is not None:
-            happened, skipped, created_ms = before["happened"] + 1, before["skipped"], before["created_ms"]
-    if lane == "alert" and _waiting(db, chat_id, ("alert",), MOST_ALERTS) == MOST_ALERTS:
-        skipped += _drop_oldest_alert(db, chat_id)
+    text = json.dumps(redactor.cleaned(payload), separators=(",", ":")) if payload else "{}"
+    skipped = 0
+    if lane == "alert":
+        is_new = merge_key is None or not _waits(db, chat_id, merge_key)
+        if is_new and _waiting(db, chat_id, ("alert",), MOST_ALERTS) == MOST_ALERTS:
+            skipped = _drop_oldest_alert(db, chat_id)
+    # A row that is replaced hands on what it counted; without a key there is none, and the sums are of nothing.
     db.execute(
-        "INSERT INTO outbox(chat_id, thread_id, lane, kind, payload, merge_key, order_id, happened, skipped,"
-        " created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            chat_id,
-            thread_id,
-            lane,
-            kind,
-            json.dumps(redactor.cleaned(payload or {}), separators=(",", ":")),
-            merge_key,
-            order_id,
-            happened,
-            skipped,
-            created_ms,
-        ),
+        "INSERT OR REPLACE INTO outbox(chat_id, thread_id, lane, kind, payload, merge_key, order_id, happened, skipped,"
+        " created_ms) SELECT ?, ?, ?, ?, ?, ?, ?, coalesce(max(happened), 0) + 1, coalesce(max(skipped), 0) + ?,"
+        " coalesce(min(created_ms), ?) FROM outbox WHERE chat_id=? AND merge_key=?",
+        (chat_id, thread_id, lane, kind, text, merge_key, order_id, skipped, now_ms, chat_id, merge_key),
     )
 
 
@@ -237,6 +224,11 @@ def migrate(db: Connection, chat_id: int, new_chat_id: int) -> None:
         db.execute(f"UPDATE OR REPLACE {table} SET chat_id=? WHERE chat_id=?", (new_chat_id, chat_id))  # noqa: S608
     db.execute("UPDATE orders SET chat_id=?, message_id=NULL WHERE chat_id=?", (new_chat_id, chat_id))
     unpark(db, new_chat_id)  # Telegram may say that the bot left the old group
+
+
+def _waits(db: Connection, chat_id: int, merge_key: str) -> bool:
+    query = "SELECT 1 FROM outbox WHERE chat_id=? AND merge_key=?"
+    return db.execute(query, (chat_id, merge_key)).fetchone() is not None
 
 
 def _waiting(db: Connection, chat_id: int, lanes: tuple[Queue, ...], most: int) -> int:

@@ -137,6 +137,7 @@ def row_of(found: Row) -> OrderRow:
     return _read(_columns(tuple(found.keys()))(found))
 
 
+_as_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
 _NAMES = tuple(field.name for field in fields(OrderRow))
 
 
@@ -148,13 +149,18 @@ def _columns(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
 @lru_cache(maxsize=1024)  # the reconciler reads the same rows every turn
 def _read(columns: tuple[Any, ...]) -> OrderRow:
     values = dict(zip(_NAMES, columns, strict=True))
-    values["params"] = MappingProxyType(json.loads(values["params"]))  # shared by all who read the row
+    values["params"] = _params(values["params"])
     values["client_order_id"] = values["client_order_id"] or ""
     values["exchange_order_id"] = values["exchange_order_id"] or ""
     values["filled"] = Decimal(values["filled"])
     values["average_price"], values["fee"] = _number(values["average_price"]), _number(values["fee"])
     values["late"], values["external"] = bool(values["late"]), bool(values["external"])
     return OrderRow(**values)
+
+
+@lru_cache(maxsize=1024)  # they never change, whatever becomes of the order
+def _params(text: str) -> Mapping[str, Any]:
+    return MappingProxyType(json.loads(text))  # shared by all who read the row
 
 
 def _order(params: Mapping[str, Any], client_order_id: str) -> Order:
@@ -204,4 +210,4 @@ def _number(text: str | None) -> Decimal | None:
 
 def as_json(value: Any) -> str:
     """Return JSON that is always the same for the same value."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return _as_json(value)

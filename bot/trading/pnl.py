@@ -28,7 +28,7 @@ class Trade:
         symbol: `BTC/USDT`.
         base: Base asset.
         quote: Quote asset.
-        order_id: The exchange's id of the order.
+        order_id: The exchange's id of the order; ours, with a `#`, where it told none.
         trade_id: The exchange's id of the execution. With account, pair and order it makes one told twice one trade.
         side: `buy` or `sell`.
         price: Quote per base.
@@ -190,8 +190,6 @@ def _raise(sums: dict[str, Decimal], asset: str, by: Decimal) -> None:
 def of_journal(db: Connection, user_id: int, account_id: int, exchange: str) -> tuple[list[Trade], set[str]]:
     """Return the trades of a person's orders on an account, and the exchange's ids of all those orders.
 
-    An order whose fills do not add up to what was filled counts as one trade at its average price.
-
     Args:
         db: A running transaction.
         user_id: Whose.
@@ -200,11 +198,12 @@ def of_journal(db: Connection, user_id: int, account_id: int, exchange: str) -> 
     """
     query = "SELECT * FROM orders WHERE user_id=? AND account_id=? AND exchange=? AND exchange_order_id<>''"
     rows = [row_of(each) for each in db.execute(query, (user_id, account_id, exchange)).fetchall()]
-    trades = [trade for row in rows if row.filled for trade in _of_order(db, row)]
+    trades = [trade for row in rows if row.filled for trade in of_order(db, row)]
     return trades, {row.exchange_order_id for row in rows}
 
 
-def _of_order(db: Connection, row: OrderRow) -> Iterator[Trade]:
+def of_order(db: Connection, row: OrderRow) -> Iterator[Trade]:
+    """Return an order's executions; as one trade at its average price where its fills do not add up."""
     fills = db.execute("SELECT * FROM fills WHERE order_id=?", (row.id,)).fetchall()
     with localcontext(EXACT):
         is_whole = sum((Decimal(each["quantity"]) for each in fills), ZERO) == row.filled
@@ -224,7 +223,7 @@ def _trade(row: OrderRow, trade_id: str, numbers: tuple[Decimal, Decimal, Decima
         symbol=row.symbol,
         base=row.market.base,
         quote=row.market.quote,
-        order_id=row.exchange_order_id,
+        order_id=row.exchange_order_id or f"#{row.id}",
         trade_id=trade_id,
         side=row.side,
         price=price,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
 from bot.store.database import Connection
 from bot.trading.amounts import EXACT
 from bot.trading.orders import OrderRow, row_of
+from bot.trading.pnl import Trade, of_order, reckon
 
 DAY_MS = 86_400_000
 
@@ -16,65 +15,37 @@ DAY_MS = 86_400_000
 def of_day(db: Connection, user_id: int, *, is_paper: bool, now_ms: int) -> Decimal:
     """Return what a person's sales of this UTC day brought above the average cost of what was sold, in USDT.
 
-    Cost is per account and pair: each buy is averaged in, each sale leaves the average as it is. What was sold beyond
-    what the bot saw bought has no known cost and counts neither as gain nor as loss. Fees in the pair's own assets are
-    part of cost and proceeds; those in a third asset are not counted.
+    Average cost is that of `bot.trading.pnl`. What was sold beyond what the bot saw bought has no known cost and counts
+    neither as gain nor as loss; fees in a third asset are not counted. Each order's own worth turns quote into USDT.
     """
-    held: dict[tuple[int, str], tuple[Decimal, Decimal]] = {}
-    result = Decimal(0)
+    trades: list[Trade] = []
+    rates: dict[tuple[int, str, str], Decimal] = {}
     with localcontext(EXACT):
-        for each in sorted(_executions(db, user_id, is_paper), key=lambda one: one.at_ms):
-            key = (each.account_id, each.symbol)
-            quantity, cost = held.get(key, (Decimal(0), Decimal(0)))
-            if each.is_buy:
-                held[key] = (quantity + each.quantity, cost + each.value)
-                continue
-            known = min(quantity, each.quantity)
-            if not known:
-                continue
-            share = cost * known / quantity
-            held[key] = (quantity - known, cost - share)
-            if each.at_ms >= midnight(now_ms):
-                result += (each.value * known / each.quantity - share) * each.rate
+        for row in _of_pairs_sold(db, user_id, midnight(now_ms)):
+            worth = worth_of(row)
+            if row.exchange.endswith(":paper") == is_paper and worth is not None and row.notional:
+                made = list(of_order(db, row))
+                trades += made
+                rates |= {_order(each): worth / row.notional for each in made}
+        gains = (each for each in reckon(trades).gains if each.trade.at_ms >= midnight(now_ms))
+        result = sum((each.realised * rates[_order(each.trade)] for each in gains), start=Decimal(0))
         return result.quantize(Decimal("1e-8"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Execution:
-    at_ms: int
-    account_id: int
-    symbol: str
-    is_buy: bool
-    quantity: Decimal  # base, less its fee
-    value: Decimal  # quote, with its fee
-    rate: Decimal  # USDT for one of quote
+def _of_pairs_sold(db: Connection, user_id: int, since_ms: int) -> list[OrderRow]:
+    """Return all that filled of what the person sold something of since; nothing else can have brought anything."""
+    sold = (
+        "SELECT account_id, symbol FROM orders WHERE user_id=? AND side='sell' AND filled<>'0' AND updated_ms>=?"
+        " AND state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled')"
+        " UNION SELECT account_id, symbol FROM orders"
+        " WHERE user_id=? AND side='sell' AND filled<>'0' AND updated_ms>=? AND state IN ('filled', 'canceled')"
+    )
+    query = f"SELECT * FROM orders WHERE user_id=? AND filled<>'0' AND (account_id, symbol) IN ({sold})"  # noqa: S608
+    return [row_of(found) for found in db.execute(query, (user_id, *(user_id, since_ms) * 2)).fetchall()]
 
 
-def _executions(db: Connection, user_id: int, is_paper: bool) -> Iterator[_Execution]:
-    for found in db.execute("SELECT * FROM orders WHERE user_id=? AND filled<>'0'", (user_id,)).fetchall():
-        row = row_of(found)
-        worth = worth_of(row)
-        if row.exchange.endswith(":paper") != is_paper or worth is None or not row.notional:
-            continue
-        rate = worth / row.notional
-        fills = db.execute("SELECT * FROM fills WHERE order_id=?", (row.id,)).fetchall()
-        if sum((Decimal(fill["quantity"]) for fill in fills), Decimal(0)) == row.filled:
-            for fill in fills:
-                numbers = (Decimal(fill["quantity"]), Decimal(fill["price"]), Decimal(fill["fee"]), fill["fee_asset"])
-                yield _execution(row, fill["at_ms"], numbers, rate)
-        elif row.average_price is not None:
-            numbers = (row.filled, row.average_price, row.fee or Decimal(0), row.fee_asset)
-            yield _execution(row, row.updated_ms, numbers, rate)
-
-
-def _execution(row: OrderRow, at_ms: int, numbers: tuple[Decimal, Decimal, Decimal, str], rate: Decimal) -> _Execution:
-    quantity, price, fee, asset = numbers
-    is_buy, value = row.side == "buy", quantity * price
-    if asset == row.market.quote:
-        value += fee if is_buy else -fee
-    if asset == row.market.base and is_buy:
-        quantity -= fee
-    return _Execution(at_ms, row.account_id, row.symbol, is_buy, quantity, value, rate)
+def _order(trade: Trade) -> tuple[int, str, str]:
+    return trade.account_id, trade.symbol, trade.order_id
 
 
 def worth_of(row: OrderRow) -> Decimal | None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.contract.errors import UserError
+from bot.contract.models import Side
 from bot.store.database import Connection
 from bot.trading.law import DOUBTFUL, LIVE, State
 from bot.trading.orders import OrderRow, row_of
@@ -72,12 +73,10 @@ def later_without_id(db: Connection, row: OrderRow) -> list[OrderRow]:
 def settled_untold(db: Connection, row: OrderRow) -> OrderRow | None:
     """Return an order of the same account, pair and side that was in doubt, is not any more, and whose card waits."""
     query = (
-        "SELECT orders.* FROM outbox JOIN orders ON orders.id=outbox.order_id"
-        " WHERE outbox.kind='order' AND outbox.lane<>'held' AND orders.id<>?"
-        " AND orders.account_id=? AND orders.exchange=? AND orders.symbol=? AND orders.side=?"
-        " AND EXISTS (SELECT 1 FROM events WHERE order_id=orders.id AND kind='unknown')"
+        "SELECT * FROM orders WHERE account_id=? AND doubted=1 AND id<>? AND exchange=? AND symbol=? AND side=?"
+        " AND EXISTS (SELECT 1 FROM outbox WHERE order_id=orders.id AND kind='order' AND lane<>'held') ORDER BY id"
     )
-    found = db.execute(query, (row.id, row.account_id, row.exchange, row.symbol, row.side)).fetchall()
+    found = db.execute(query, (row.account_id, row.id, row.exchange, row.symbol, row.side)).fetchall()
     settled = [each for each in map(row_of, found) if each.state not in DOUBTFUL and each.id not in row.despite]
     return settled[0] if settled else None
 
@@ -85,6 +84,15 @@ def settled_untold(db: Connection, row: OrderRow) -> OrderRow | None:
 def account_of(db: Connection, row: OrderRow) -> AccountRow:
     """Return the account of an order: real or on paper as the order was drafted, whatever was switched since."""
     return replace(people.known_account(db, row.account_id), paper=row.exchange.endswith(":paper"))
+
+
+def in_doubt(db: Connection, account_id: int, symbol: str, side: Side) -> list[OrderRow]:
+    """Return the orders of an account, pair and side of which nobody knows whether they exist, oldest first."""
+    query = (
+        "SELECT * FROM orders WHERE account_id=? AND symbol=? AND side=?"
+        " AND state IN ('sending', 'unknown', 'needs_human') ORDER BY id"
+    )
+    return [row_of(found) for found in db.execute(query, (account_id, symbol, side)).fetchall()]
 
 
 def in_states(

@@ -58,7 +58,7 @@ def forget(db: Connection, replaced: Highest, jumps: int, now_ms: int) -> None:
     for account_id in own.counters.keys() | replaced.counters.keys():
         floor = max(own.counters.get(account_id, 0), replaced.counters.get(account_id, 0)) + jumps * JUMP
         db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"client_id_floor:{account_id}", str(floor)))
-    db.execute("UPDATE buttons SET expires_ms=0 WHERE used_ms IS NULL")
+    db.execute("UPDATE buttons SET expires_ms=? WHERE used_ms IS NULL", (-now_ms,))
     reason = "The database was restored from a backup."
     for found in db.execute("SELECT * FROM orders WHERE state IN ('proposed', 'confirmed')").fetchall():
         row = row_of(found)

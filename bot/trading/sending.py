@@ -7,10 +7,12 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import TypeAlias, TypeVar
 
 from bot.accounts.people import AccountRow
 from bot.clock import Clock
 from bot.contract.errors import BotError, ExchangeError, NotSent, OrderNotFound, OutcomeUnknown, Rejected, UserError
+from bot.contract.models import OrderAck
 from bot.exchanges.transport import Departure
 from bot.store.database import Connection, Store
 from bot.trading import journal, notices, queries
@@ -20,6 +22,8 @@ from bot.trading.orders import OrderRow
 from bot.trading.reconcile import Reconciler
 from bot.trading.support import answer_of
 
+T = TypeVar("T")
+Leave: TypeAlias = Callable[[Connection, Departure], T]
 log = logging.getLogger(__name__)
 DRIFT_TOLERANCE = Decimal("0.01")
 _OLD_CARD_MS = 300_000
@@ -57,10 +61,32 @@ class Sender:
         self._let_leave = let_leave
         self._offer_anew = offer_anew
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving: set[int] = set()
 
     def place(self, row: OrderRow) -> None:
         """Place a confirmed order, once."""
         self._start(self._place(row))
+
+    async def place_at_once(self, account: AccountRow, row: OrderRow, leave: Leave[T]) -> T | None:
+        """Place an order that is not confirmed yet, if it can be on its way without waiting for anything.
+
+        Its request is signed first; then `leave` confirms it in the very commit that lets it leave.
+
+        Args:
+            account: Whose it is.
+            row: The proposal, with the client order id that it will get.
+            leave: Confirms it in the running transaction. Raises where that cannot be, and undoes it all.
+
+        Returns:
+            What `leave` returned, once that is committed; the rest goes on in the background. `None` when the order
+            could not leave: nothing was changed and nothing sent, and the usual way will tell why.
+        """
+        if row.id in self._leaving or _best_price(row) or not self._gateway.knows(account):
+            return None
+        self._leaving.add(row.id)
+        left: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
+        self._start(self._place_at_once(account, row, leave, left))
+        return await left
 
     def cancel(self, row: OrderRow) -> None:
         """Ask the exchange to cancel an order."""
@@ -105,34 +131,68 @@ class Sender:
             except sqlite3.Error as error:
                 raise NotSent("The order could not be stored, so it was not sent") from error
             is_sending = True
-            self._reconciler.deadlines.forget(frozenset({row.id}))
-            self._told()
+            self._has_left(row.id)
 
         try:
-            account = await self._store.run(lambda db: queries.account_of(db, row))
+            account = self._store.look(lambda db: queries.account_of(db, row))
             if await self._has_drifted(account, row):
                 return
-            ack = await self._gateway.place(account, row.order, before_send)
-            after = await self._store.run_until_stored(
-                lambda db: journal.accept(db, row.id, ack.exchange_order_id, self._clock.now_ms()), self._clock.sleep
-            )
+            after = await self._accepted(row.id, await self._gateway.place(account, row.order, before_send))
         except Exception as error:
             after = await self._conclude(row, error, is_sending=is_sending)
         finally:
             self._told()
             self._reconciler.watch(row.id)
-        log.info(
-            "order %s %s %s -> %s in %.0f ms",
-            after.client_order_id,
-            after.exchange,
-            row.state,
-            after.state,
-            (self._clock.monotonic() - began) * 1000,
+        self._log(row, after, began)
+
+    async def _place_at_once(
+        self, account: AccountRow, row: OrderRow, leave: Leave[T], left: asyncio.Future[T | None]
+    ) -> None:
+        began = self._clock.monotonic()
+        is_sending = False
+
+        async def before_send(departure: Departure) -> None:
+            nonlocal is_sending
+            made = await self._store.run(lambda db: leave(db, departure))
+            is_sending = True
+            self._has_left(row.id)
+            if not left.done():  # whoever pressed may be gone
+                left.set_result(made)
+
+        try:
+            ack = await self._gateway.place(account, row.order, before_send, is_patient=False)
+            after = await self._accepted(row.id, ack)
+        except Exception as error:
+            if not is_sending:
+                log.debug("order #%s cannot leave at once: %s", row.id, error)
+                return
+            after = await self._conclude(row, error, is_sending=True)
+        finally:
+            self._leaving.discard(row.id)
+            if is_sending:
+                self._told()
+                self._reconciler.watch(row.id)
+            elif not left.done():
+                left.set_result(None)
+        self._log(row, after, began)
+
+    def _has_left(self, order_id: int) -> None:
+        self._reconciler.deadlines.forget(frozenset({order_id}))
+        self._told()
+
+    async def _accepted(self, order_id: int, ack: OrderAck) -> OrderRow:
+        return await self._store.run_until_stored(
+            lambda db: journal.accept(db, order_id, ack.exchange_order_id, self._clock.now_ms()), self._clock.sleep
         )
+
+    def _log(self, row: OrderRow, after: OrderRow, began: float) -> None:
+        duration_ms = (self._clock.monotonic() - began) * 1000
+        names = (after.client_order_id, after.exchange, row.state, after.state)
+        log.info("order %s %s %s -> %s in %.0f ms", *names, duration_ms)
 
     async def _has_drifted(self, account: AccountRow, row: OrderRow) -> bool:
         order = row.order
-        shown = Decimal(row.params.get("best_price") or 0)
+        shown = _best_price(row)
         if not shown:
             return False
         ticker = await self._gateway.ticker(row.exchange, order.market)
@@ -174,7 +234,7 @@ class Sender:
 
     async def _cancel(self, row: OrderRow) -> None:
         try:
-            account = await self._store.run(lambda db: queries.account_of(db, row))
+            account = self._store.look(lambda db: queries.account_of(db, row))
             await self._gateway.cancel_order(account, row.order, row.exchange_order_id)
         except (OrderNotFound, OutcomeUnknown):
             pass  # the exchange's report of the order will tell
@@ -193,6 +253,11 @@ class Sender:
         row = journal.refuse_cancel(db, order_id, reason, now_ms)
         if not row.is_done and now_ms - row.created_ms >= _OLD_CARD_MS:
             notices.tell(db, chat_id=row.chat_id, kind="order_news", order_id=row.id, now_ms=now_ms)
+
+
+def _best_price(row: OrderRow) -> Decimal:
+    """Return the price that a market order was to meet at best, or 0 where none was promised."""
+    return Decimal(row.params.get("best_price") or 0)
 
 
 def in_words(error: Exception) -> str:

@@ -461,10 +461,10 @@ class Room:
 
         return tuple(self.store.transact(work))
 
-    async def press(self, row: OrderRow, data: str, user_id: int = ANN) -> Any:
+    async def press(self, row: OrderRow, data: str, user_id: int = ANN, *, may_send: bool = False) -> Any:
         message_id = self.row(row).message_id
         assert message_id is not None
-        return await self.desk.press(data, user_id=user_id, chat_id=CHAT, message_id=message_id)
+        return await self.desk.press(data, user_id=user_id, chat_id=CHAT, message_id=message_id, may_send=may_send)
 
     async def confirmed(self, row: OrderRow | None = None, **options: Any) -> OrderRow:
         """Propose (unless given), show and confirm an order."""
@@ -475,9 +475,11 @@ class Room:
 
     async def placed(self, fault: Fault = "accept", **options: Any) -> OrderRow:
         """Take an order all the way to the exchange, where `fault` happens to it."""
-        row = await self.confirmed(**options)
+        row = await self.propose(**options)
         self.exchange.faults.append(fault)
-        self.desk.send(row)
+        _, confirmed = await self.press(row, self.show(row)[0], may_send=True)
+        if confirmed.state == "confirmed":
+            self.desk.send(confirmed)
         await self.desk.drain()
         return self.row(row)
 

@@ -385,7 +385,7 @@ async def test_desk_tells_after_each_commit(room: Room) -> None:
         return room.row(1).state
 
     room.desk = desk
-    await room.placed()
+    await room.placed(price=None)
     assert told == ["proposed", "confirmed", "sending", "open"]
 
 
