@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +56,7 @@ class Chat:
         clock = self.room.clock
         self.inbox, self.halt, self.order = Inbox(self.room.store, clock), Halt(clock), InOrder(clock)
         self.dispatcher = Dispatcher(self.services, self.registry, self.inbox, self.halt)
-        self.order.refuse = self.dispatcher.refuse
+        self.order.handle, self.order.refuse = self.dispatcher.handle, self.dispatcher.refuse
 
     def written(self, text: str, *, age_seconds: float = 0, update_id: int | None = None, **fields: Any) -> Update:
         """What Telegram tells of a message."""
@@ -71,11 +70,17 @@ class Chat:
 
     async def arrive(self, updates: Sequence[Update]) -> None:
         """Let updates come in with one poll, and see them handled."""
-        await self.handle(await self.inbox.take(updates))
+        await self.handle(await self.take(updates))
+
+    async def take(self, updates: Sequence[Update]) -> list[Update]:
+        """Take updates in as Telegram sends them; return those that are new."""
+        return await self.inbox.take([each.to_dict() for each in updates], self.services.sender.bot)
 
     async def handle(self, updates: Sequence[Update]) -> None:
-        """Let updates be handled as the application does."""
-        await asyncio.gather(*(self.order.process_update(each, self.dispatcher.handle(each)) for each in updates))
+        """Let updates be handled, each in its turn."""
+        for each in updates:
+            self.order.put(each)
+        await self.order.drain()
 
     async def say(self, text: str, **fields: Any) -> list[str]:
         """Let somebody write; return what the bot then sent or edited."""
@@ -158,7 +163,7 @@ def _registry(ran: list[Any]) -> Registry:
         Command("note", note, "", "Start", rule=ANYWHERE),
         Command("trade", note, "", "Start", rule=TRADERS),
         Command("place", note, "", "Start", rule=PLACING),
-        Command("look", note, "", "Start", rule=ANYWHERE, reads=True),
+        Command("look", note, "", "Start", rule=ANYWHERE, runs_late=True),
         Command("admin", note, "", "Start", rule=ADMINS),
         Command("crash", crash, "", "Start", rule=VIEWERS),
         Command("refuse", refuse, "", "Start", rule=VIEWERS),

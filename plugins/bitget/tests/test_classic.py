@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,16 +34,16 @@ from bot import (
     OrderReport,
     OutcomeUnknown,
     Quote,
-    Request,
     Response,
     UserError,
 )
-from bot.testing.drive import drive, load_reply, reply
+from bot.testing.drive import drive, load_reply
+
+from .conftest import CLASSIC as ACCOUNT
+from .conftest import NO_PLANS, PLACED, PLAN_CANCELED, TESTDATA, data, get, post
 
 D = Decimal
-TESTDATA = Path(__file__).parent / "testdata"
 TRADE = "/api/v2/spot/trade/"
-ACCOUNT = Account(1, "main", facts={"mode": "classic"})
 DEMO = Account(1, "demo", facts={"mode": "classic"}, options={"demo": "1"})
 
 
@@ -61,7 +60,6 @@ LIMIT = Order(
     client_order_id="bot-0001", market=BTC, side="buy", type="limit", size=Base(D("0.01")), price=D("23222.5")
 )
 MARKET_BUY = Order(client_order_id="bot-0002", market=BTC, side="buy", type="market", size=Quote(D(50)))
-PLACED = load_reply(TESTDATA / "post_v2_place_order.json")
 ORDER_INFO = load_reply(TESTDATA / "get_v2_order_info.json")
 OPEN = load_reply(TESTDATA / "get_v2_unfilled_orders.json")
 
@@ -92,24 +90,7 @@ RESTING = OrderReport(
 )
 
 
-def data(value: Any) -> Response:
-    return reply({"code": "00000", "msg": "success", "requestTime": 1, "data": value})
-
-
 NONE = data([])
-NO_PLANS = data({"nextFlag": False, "idLessThan": "", "orderList": None})
-
-
-def costs(name: str) -> dict[str, int]:
-    return {name: 1, "all": 1}
-
-
-def get(path: str, **query: str) -> Request:
-    return Request.get(path, query, costs=costs(f"GET {path}"))
-
-
-def post(path: str, json: dict[str, Any], *, places: bool = False) -> Request:
-    return Request.post(path, json, costs=costs(f"POST {path}"), places=places)
 
 
 # Placing
@@ -422,8 +403,7 @@ def test_find_order_unreadable_list_is_an_error() -> None:
 
 # Canceling
 
-CANCELED = load_reply(TESTDATA / "post_v2_place_order.json")
-PLAN_CANCELED = load_reply(TESTDATA / "post_v2_cancel_plan_order.json")
+CANCELED = PLACED  # canceling is answered in the form of placing
 
 
 def test_cancel_order_names_market_and_id() -> None:

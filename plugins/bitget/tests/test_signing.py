@@ -103,7 +103,10 @@ def test_prehash_official_requests_give_the_official_texts() -> None:
     get = Request.get("/api/mix/v2/market/depth", {"limit": "20", "symbol": "BTCUSDT"})
     body = json.loads(OFFICIAL_POST[OFFICIAL_POST.index("{") :])
     post = Request.post("/api/v2/mix/order/place-order", body)
-    assert [signing.prehash(each, 16273667805456) for each in (get, post)] == [OFFICIAL_GET, OFFICIAL_POST]
+    assert [signing.prehash(each, 16273667805456) for each in (get, post)] == [
+        OFFICIAL_GET.encode(),
+        OFFICIAL_POST.encode(),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -116,4 +119,4 @@ def test_prehash_official_requests_give_the_official_texts() -> None:
 )
 def test_signature_known_text_gives_known_answer(text: str, expected: str) -> None:
     """The recipe holds for the documented texts and for the websocket login."""
-    assert signing.signature(SECRET, text) == expected
+    assert signing.signature(SECRET, text.encode()) == expected

@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tradewire_bitget import cancel_order, find_order, open_orders, order_status, place_order
 
 from bot import (
-    Account,
     Base,
     Market,
     Order,
@@ -22,16 +20,15 @@ from bot import (
     Response,
     UserError,
 )
-from bot.testing.drive import drive, load_reply, reply
+from bot.testing.drive import drive, load_reply
+
+from .conftest import CLASSIC as ACCOUNT
+from .conftest import NO_PLANS, PLACED, PLAN_CANCELED, TESTDATA, costs, data, get, post
 
 D = Decimal
-TESTDATA = Path(__file__).parent / "testdata"
 TRADE = "/api/v2/spot/trade/"
-ACCOUNT = Account(1, "main", facts={"mode": "classic"})
-PLACED = load_reply(TESTDATA / "post_v2_place_order.json")
 PLANS = load_reply(TESTDATA / "get_v2_current_plan_order.json")
 TIME = load_reply(TESTDATA / "get_time.json")
-PLAN_CANCELED = load_reply(TESTDATA / "post_v2_cancel_plan_order.json")
 TRX = Market(
     symbol="TRX/USDT",
     exchange_symbol="TRXUSDT",
@@ -66,28 +63,9 @@ WAITING = OrderReport(
 )
 
 
-def data(value: Any) -> Response:
-    return reply({"code": "00000", "data": value})
-
-
 def plans(**changes: str) -> Response:
     row = {**PLANS.json()["data"]["orderList"][0], **changes}
     return data({"nextFlag": False, "idLessThan": "1", "orderList": [row]})
-
-
-def costs(name: str) -> dict[str, int]:
-    return {name: 1, "all": 1}
-
-
-def get(path: str, **query: str) -> Request:
-    return Request.get(path, query, costs=costs(f"GET {path}"))
-
-
-def post(path: str, json: dict[str, Any], *, places: bool = False) -> Request:
-    return Request.post(path, json, costs=costs(f"POST {path}"), places=places)
-
-
-NO_PLANS = data({"nextFlag": False, "idLessThan": "", "orderList": None})
 
 
 # Placing

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,14 +31,14 @@ from bot import (
     OrderReport,
     OutcomeUnknown,
     Quote,
-    Request,
     Response,
     UserError,
 )
-from bot.testing.drive import drive, load_reply, reply
+from bot.testing.drive import drive, load_reply
+
+from .conftest import PLACED, TESTDATA, data, get, post
 
 D = Decimal
-TESTDATA = Path(__file__).parent / "testdata"
 TRADE = "/api/v3/trade/"
 ACCOUNT = Account(1, "main", facts={"mode": "unified"})
 ETH = Market(
@@ -53,7 +52,6 @@ ETH = Market(
 )
 LIMIT = Order(client_order_id="bot-0001", market=ETH, side="buy", type="limit", size=Base(D("0.01")), price=D(2500))
 MARKET_BUY = Order(client_order_id="bot-0002", market=ETH, side="buy", type="market", size=Quote(D(100)))
-PLACED = load_reply(TESTDATA / "post_v2_place_order.json")  # both worlds answer alike
 ORDER_INFO = load_reply(TESTDATA / "get_v3_order_info.json")
 ROW = ORDER_INFO.json()["data"]
 FILLED = OrderReport(
@@ -71,23 +69,11 @@ FILLED = OrderReport(
 )
 
 
-def data(value: Any) -> Response:
-    return reply({"code": "00000", "msg": "success", "requestTime": 1, "data": value})
-
-
 def listed(*rows: object) -> Response:
     return data({"list": list(rows), "cursor": "111" if rows else None})
 
 
 NONE = data({"list": None, "cursor": None})
-
-
-def get(path: str, **query: str) -> Request:
-    return Request.get(path, query, costs={f"GET {path}": 1, "all": 1})
-
-
-def post(path: str, json: dict[str, Any], *, places: bool = False) -> Request:
-    return Request.post(path, json, costs={f"POST {path}": 1, "all": 1}, places=places)
 
 
 def test_place_limit_order_sends_the_documented_body() -> None:
