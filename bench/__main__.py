@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-QUESTIONS = ("alerts", "law", "order", "sign", "telegram")
+QUESTIONS = ("alerts", "fanout", "growth", "law", "memory", "order", "sign", "start", "telegram")
 
 
 def main() -> None:

@@ -12,14 +12,15 @@ ORDER = json.dumps(
 ).encode()
 
 
-def _reply(body: bytes) -> bytes:
+def framed(body: bytes) -> bytes:
+    """Return a reply with a body of JSON."""
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 class Exchange(asyncio.Protocol):
     """Answers every request with the acknowledgement of an order."""
 
-    reply = _reply(ORDER)
+    reply = framed(ORDER)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -38,7 +39,10 @@ class Exchange(asyncio.Protocol):
             if len(rest) < length:
                 return
             self.waiting = rest[length:]
-            self.transport.write(self.reply)
+            self.transport.write(self.answer(head))
+
+    def answer(self, _: bytes) -> bytes:
+        return self.reply
 
 
 async def _main() -> None:

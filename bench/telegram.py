@@ -77,8 +77,9 @@ def _answers(commands: dict[str, list[str]], *, smoke: bool) -> str:
     head = ["bot", "update to reply", *(f"replies/s, {each}" for each in many), "(median, one)"]
     return (
         "## From an update to its reply\n\n"
-        f"Ratios to {STOCK}. One core for Bot API and bot, five alternating rounds, medians; updates of all chats come "
-        f"at once.\n\n{table([*head, *(f'({each})' for each in many)], rows)}"
+        f"Ratios to {STOCK}. One core for Bot API and bot, five alternating rounds, medians. One: a command, 5 ms "
+        "after the reply to the last. Many: commands of all chats at once.\n\n"
+        f"{table([*head, *(f'({each})' for each in many)], rows)}"
     )
 
 

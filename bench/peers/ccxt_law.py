@@ -8,9 +8,9 @@ import sqlite_utils
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.clients import serve
-from bench.peers.ccxt_order import bitget
-from bench.peers.ccxt_order import place as send
+from bench.peers.ccxt_order import made, place_with
 
+bitget = made(sys.argv[1])
 directory = tempfile.TemporaryDirectory()
 database = sqlite_utils.Database(Path(directory.name) / "orders.db")
 database.enable_wal()
@@ -20,7 +20,7 @@ rows = database["orders"]
 
 async def place():
     rows.insert({"client_order_id": "t1", "symbol": "BTC/USDT", "state": "sending"})
-    await send()
+    await place_with(bitget)
     rows.insert({"client_order_id": "t1", "symbol": "BTC/USDT", "state": "open"})
 
 

@@ -8,31 +8,43 @@ import ccxt.async_support as ccxt  # type: ignore[import-not-found]
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.clients import serve
 
-origin = sys.argv[1]
-bitget = ccxt.bitget({"apiKey": "key", "secret": "secret", "password": "passphrase", "enableRateLimit": False})
-bitget.urls["api"] = dict.fromkeys(bitget.urls["api"], origin)
-bitget.options["uta"] = False
-bitget.set_markets(
-    [
-        {
-            "id": "BTCUSDT",
-            "symbol": "BTC/USDT",
-            "base": "BTC",
-            "quote": "USDT",
-            "type": "spot",
-            "spot": True,
-            "swap": False,
-            "future": False,
-            "precision": {"amount": 0.000001, "price": 0.01},
-            "info": {},
-        }
-    ]
-)
+MARKET = {
+    "id": "BTCUSDT",
+    "symbol": "BTC/USDT",
+    "base": "BTC",
+    "quote": "USDT",
+    "type": "spot",
+    "spot": True,
+    "swap": False,
+    "future": False,
+    "precision": {"amount": 0.000001, "price": 0.01},
+    "info": {},
+}
 
 
-async def place():
-    await bitget.create_order("BTC/USDT", "limit", "buy", 0.001, 25000.5, {"clientOrderId": "t1"})
+def made(origin, shares=None):
+    """Return a client with one market, or with the markets of the client that it shares them with."""
+    client = bare(origin)
+    client.options["uta"] = False
+    if shares is None:
+        client.set_markets([MARKET])
+    else:
+        client.set_markets_from_exchange(shares)
+    return client
+
+
+def bare(origin):
+    """Return a client that knows nothing yet of its exchange."""
+    client = ccxt.bitget({"apiKey": "key", "secret": "secret", "password": "passphrase", "enableRateLimit": False})
+    client.urls["api"] = dict.fromkeys(client.urls["api"], origin)
+    return client
+
+
+async def place_with(client):
+    """Place the order that all clients place."""
+    await client.create_order("BTC/USDT", "limit", "buy", 0.001, 25000.5, {"clientOrderId": "t1"})
 
 
 if __name__ == "__main__":
-    serve(place, bitget.close)
+    bitget = made(sys.argv[1])
+    serve(lambda: place_with(bitget), bitget.close)

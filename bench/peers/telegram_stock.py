@@ -17,10 +17,10 @@ alerts = []
 
 async def hello(update: Update, context):
     text = update.message.text
-    if text.startswith("alerts"):
+    if text.startswith("/alerts"):
         for number in range(int(text.split()[1])):
             alerts.append(asyncio.create_task(context.bot.send_message(1000 + number, "BTC/USDT is above 60,000")))
-    elif text == "quiet":
+    elif text == "/quiet":
         while alerts:
             alerts.pop().cancel()
     else:

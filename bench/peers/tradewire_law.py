@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
+from collections import deque
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -24,19 +26,22 @@ from bot.exchanges.registry import Plugin
 from bot.exchanges.transport import Transport
 from bot.redact import redactor
 from bot.store.database import Connection, Store
-from bot.trading import confirm, journal
+from bot.trading import allowance, confirm, journal
 from bot.trading.confirm import Button
 from bot.trading.desk import Desk
 from bot.trading.draft import draft
 from bot.trading.gateway import Exchange, Gateway
 from bot.trading.intent import Amount, Fixed, Intent
+from bot.trading.limits import NONE, Limits
 from bot.trading.reconcile import Reconciler
+
+_DAY_MS = 86_400_000
 
 
 class Bot:
     """Everything between a button and the wire; nobody reads the outbox, and nothing asks after the orders."""
 
-    def __init__(self, origin: str, directory: Path) -> None:
+    def __init__(self, origin: str, directory: Path, ceiling: Limits = NONE) -> None:
         self.clock = SystemClock()
         self.store = Store(directory / "tradewire.db")
         self.vault = Vault(self.store, MasterKey(bytes(range(32))), redactor.register)
@@ -54,22 +59,26 @@ class Bot:
         exchanges = {"bitget": Exchange(replace(registered, info=info), self.transport)}
         self.gateway = Gateway(self.store, self.vault, self.clock, exchanges)
         self.reconciler = Reconciler(self.store, self.gateway, self.clock, lambda: None)
-        self.desk = Desk(self.store, self.gateway, self.reconciler, self.clock, lambda: None)
+        self.desk = Desk(self.store, self.gateway, self.reconciler, self.clock, lambda: None, ceiling=ceiling)
         self.intent = Intent(
             side="buy", pair="BTC/USDT", size=Amount(Decimal("0.001"), "BTC"), price=Fixed(Decimal("25000.5"))
         )
+        ticker = Ticker(exchange_symbol="BTCUSDT", last=Decimal(25000), bid=Decimal(25000), ask=Decimal(25001))
         self.draft = draft(
             self.intent,
             MARKET,
             info.capabilities,
-            ticker=Ticker(exchange_symbol="BTCUSDT", last=Decimal(25000), bid=Decimal(25000), ask=Decimal(25001)),
+            ticker=ticker,
             book=None,
             balances=MappingProxyType({"USDT": Balance("USDT", Decimal(10**9), Decimal(0))}),
             title=info.title,
         )
+        self.facts = allowance.facts(self.draft, ticker, Decimal(1))
         self.accounts: list[AccountRow] = []
         self.ready: dict[int, list[tuple[str, int]]] = {}
-        self.free: list[int] = []
+        self.free: deque[int] = deque()
+        self.first = 1
+        """Orders before this number were there before, and stay as they are."""
         self.orders = 0
 
     def add_users(self, count: int) -> None:
@@ -80,28 +89,29 @@ class Bot:
                 people.ensure_user(db, user_id, now_ms=self.clock.now_ms())
                 facts = {"mode": "classic"}
                 row = people.add_account(db, user_id, "bitget", "main", self.clock.now_ms(), facts=facts)
-                self.vault.seal(
-                    db, row, {"key": f"key-{user_id}", "secret": f"secret-{user_id}", "passphrase": "phrase"}
-                )
+                secret = hashlib.sha256(b"%d" % user_id).hexdigest()  # as long as Bitget's
+                self.vault.seal(db, row, {"key": f"bg_{secret[::2]}", "secret": secret, "passphrase": secret[:12]})
                 self.accounts.append(row)
 
         self.store.transact(work)
 
     def prepare(self, orders: int, at_once: int) -> None:
-        """Propose `orders`, each with a button to press, and let those of before be as good as told and done."""
+        """Propose `orders`, each with a button to press, and let those of before be of another day, told and done."""
         self.add_users(at_once)
 
         def done(db: Connection) -> None:
             db.execute("DELETE FROM outbox")
-            db.execute("UPDATE orders SET state='filled' WHERE state='open'")
+            earlier = "UPDATE orders SET state='filled', sent_ms=sent_ms-? WHERE state='open' AND id>=?"
+            db.execute(earlier, (2 * _DAY_MS, self.first))
+            for number in range(orders):
+                self.propose(db, self.accounts[number % at_once])
 
-        self.store.transact(done)
         self.ready = {row.user_id: [] for row in self.accounts[:at_once]}
-        self.free = list(self.ready)
-        for number in range(orders):
-            self.store.transact(lambda db, row=self.accounts[number % at_once]: self._propose(db, row))  # type: ignore[misc]
+        self.free = deque(self.ready)
+        self.store.transact(done)
 
-    def _propose(self, db: Connection, account: AccountRow) -> None:
+    def propose(self, db: Connection, account: AccountRow) -> None:
+        """Propose one order, with a button to press."""
         now_ms = self.clock.now_ms()
         self.orders += 1
         row = journal.propose(
@@ -114,6 +124,7 @@ class Bot:
             intent=self.intent.to_json(),
             chat_id=account.user_id,
             message_id=self.orders,
+            facts=self.facts,
             now_ms=now_ms,
         )
         db.execute("UPDATE orders SET expires_ms=expires_ms+3600000 WHERE id=?", (row.id,))
@@ -124,14 +135,18 @@ class Bot:
         self.ready[account.user_id].append((data, self.orders))
 
     async def place(self) -> None:
-        """Press a button and see the order through to its stored answer."""
-        user_id = self.free.pop()
+        """Let the user whose turn it is press a button, and see the order through to its stored answer."""
+        user_id = self.free.popleft()
+        await self.place_of(user_id)
+        self.free.append(user_id)
+
+    async def place_of(self, user_id: int) -> None:
+        """Let a user press a button, and see the order through to its stored answer."""
         data, message_id = self.ready[user_id].pop()
         pressed = await self.desk.press(data, user_id=user_id, chat_id=user_id, message_id=message_id)
         assert isinstance(pressed, tuple), pressed
         assert pressed[1] is not None, pressed
         await self.desk._sender._place(pressed[1])
-        self.free.append(user_id)
 
     async def close(self) -> None:
         """Let go of everything."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
 
 from bot.accounts.vault import Vault, load_master_key
 from bot.clock import Clock, SystemClock
 from bot.config import ExchangeSettings, Settings
 from bot.contract.models import Market, OrderBook
-from bot.exchanges import registry
+from bot.exchanges import registry, trust
 from bot.exchanges.http import HttpWire
+from bot.exchanges.lock import Lock
 from bot.exchanges.paper.plugin import PaperPlugin
 from bot.exchanges.paper.wire import PaperWire
 from bot.exchanges.registry import Catalog, Plugin, Registered
@@ -75,11 +78,10 @@ def open_instance(
     except BaseException:
         store.close()
         raise
-    catalog = catalog or registry.catalog(
-        registry.discover(settings.storage.directory), settings.plugins.options, settings.plugins.needed
-    )
+    catalog = catalog or registry.catalog(_plugins(settings), settings.plugins.options, settings.plugins.needed)
     exchanges = {} if exchanges is None else exchanges
-    unserved = [name for name in settings.exchanges if name not in catalog.exchanges and name not in catalog.broken]
+    wanted = (name for name, section in settings.exchanges.items() if section.enabled)
+    unserved = [name for name in wanted if name not in catalog.exchanges and name not in catalog.broken]
     for name in unserved:
         log.warning("[exchanges.%s]: no plugin serves it; `tradewire plugins` lists what is installed", name)
     missing = dict.fromkeys(unserved, "no plugin serves it; check the name in the configuration")
@@ -90,6 +92,20 @@ def open_instance(
             exchanges[registered.info.id] = _exchange(registered, section, clock)
             add_paper(gateway, exchanges, registered, store, clock)
     return Instance(settings, clock, store, vault, catalog, gateway)
+
+
+def _plugins(settings: Settings) -> list[Plugin]:
+    """Import the installed plugins, but for those of tradewire's own whose exchange is switched off."""
+    off = {name for name, section in settings.exchanges.items() if not section.enabled} - set(settings.plugins.needed)
+
+    def is_off(point: metadata.EntryPoint) -> bool:
+        return point.name in off and trust.name_of(point) in trust.BUNDLED
+
+    def load(point: metadata.EntryPoint, lock: Lock) -> Any:
+        return None if is_off(point) else trust.load(point, lock)
+
+    found = registry.discover(settings.storage.directory, load)
+    return [plugin for plugin in found if plugin.problem or plugin.module is not None]
 
 
 def add_paper(gateway: Gateway, exchanges: dict[str, Exchange], real: Registered, store: Store, clock: Clock) -> None:

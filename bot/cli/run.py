@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import click
 
 from bot import redact
 from bot.accounts.vault import load_master_key
+from bot.chat import app, webhook
 from bot.chat.health import Health
 from bot.cli import config_option
 from bot.cli.instance import Instance, open_instance
@@ -76,15 +78,13 @@ def require_plugins(instance: Instance) -> None:
 
 
 async def _serve(instance: Instance) -> None:
-    from bot.chat import app
-    from bot.web import doors, health
-
+    gc.freeze()  # modules stay: the collector need not look through them while orders wait
     asyncio.get_running_loop().set_exception_handler(redact.asyncio_exception_handler)
     try:
         require_plugins(instance)
         vitals = Health(instance.store, instance.gateway, instance.clock)
         stop = _stopped_by_signals()
-        async with health.opened(vitals, instance.settings.health.port), _accompanied(instance, vitals):
+        async with _accompanied(instance, vitals):
             notify("READY=1")  # Telegram may be away: the bot waits for it by itself, so it counts as started
             await app.run(
                 instance.settings,
@@ -94,10 +94,19 @@ async def _serve(instance: Instance) -> None:
                 instance.gateway,
                 stop=stop,
                 health=vitals,
-                listen=doors.opened,
+                listen=_doors(instance.settings),
             )
     finally:
         await instance.close()
+
+
+def _doors(settings: Settings) -> webhook.Listen:
+    """Return what opens the doors for requests from outside; without any, no web server is even imported."""
+    if settings.telegram.mode != "webhook" and not settings.hooks.enabled:
+        return webhook.listen_to_nobody
+    from bot.web import doors
+
+    return doors.opened
 
 
 def _stopped_by_signals() -> asyncio.Event:
@@ -115,16 +124,23 @@ def _stopped_by_signals() -> asyncio.Event:
 
 @asynccontextmanager
 async def _accompanied(instance: Instance, vitals: Health) -> AsyncIterator[None]:
-    """Feed the watchdog and call the heartbeat, where there are any, while the context is open."""
-    from bot.web.heartbeat import beat
-
-    url, every_seconds = instance.settings.heartbeat.url.get_secret_value(), watchdog_seconds()
+    """Answer monitors, feed the watchdog and call the heartbeat, where there are any, while the context is open."""
+    settings = instance.settings
+    url, every_seconds = settings.heartbeat.url.get_secret_value(), watchdog_seconds()
     work = [feed_watchdog(vitals, instance.clock, every_seconds)] if every_seconds else []
-    work += [beat(url, vitals, instance.clock)] if url else []
-    tasks = [asyncio.get_running_loop().create_task(each) for each in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    if url:
+        from bot.web.heartbeat import beat
+
+        work.append(beat(url, vitals, instance.clock))
+    async with AsyncExitStack() as open_doors:
+        if settings.health.port is not None:
+            from bot.web import health
+
+            await open_doors.enter_async_context(health.opened(vitals, settings.health.port))
+        tasks = [asyncio.get_running_loop().create_task(each) for each in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

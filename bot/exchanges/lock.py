@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import msgspec
-import tomlkit
 
 from bot.contract.errors import PluginError
 
@@ -155,6 +154,8 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _write(path: Path, lock: Lock) -> None:
+    import tomlkit  # for writing alone, which a running bot does not do at its start
+
     document = tomlkit.document()
     for line in _HEADER.splitlines():
         document.add(tomlkit.comment(line))

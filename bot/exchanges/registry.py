@@ -153,6 +153,8 @@ def _import(
 
 
 def _missing(lock: Lock) -> list[Plugin]:
+    if not lock.plugins:
+        return []  # to look through what is installed takes a while
     installed = {(trust.name_of(point), point.name) for point in _entry_points()}
     return [
         Plugin(

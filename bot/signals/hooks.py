@@ -21,6 +21,9 @@ from bot.store.database import Connection, Row
 from bot.trading import events, notices
 from bot.trading.orders import as_text
 
+PATH = "/hooks/"
+"""What stands before the random number in the address."""
+
 FRESH_MS = 60_000
 SAME_MS = 60_000
 BURST_MS = 60_000
@@ -31,11 +34,15 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,19}")
 
 Mode: TypeAlias = Literal["notify", "ask", "auto"]
 MODES: tuple[Mode, ...] = ("notify", "ask", "auto")
-Verdict: TypeAlias = Literal["taken", "repeated", "late", "early", "out of order", "paused"]
+Verdict: TypeAlias = Literal["taken", "repeated", "undated", "late", "early", "out of order", "paused"]
 
 WHY: Mapping[Verdict, str] = {
     "taken": "It would be taken.",
     "repeated": "It came before, so it would be ignored.",
+    "undated": (
+        "It says neither when it was sent nor its sequence number. Whoever saw it could send it again, so a hook that "
+        'orders without asking ignores it. Add "time": "{{timenow}}" to the message, as the templates have it.'
+    ),
     "late": f"It is older than {FRESH_MS // 1000} seconds, so it would be ignored.",
     "early": "Its time is in the future, so it would be ignored. Check the clocks.",
     "out of order": "Its sequence number is not above the last one, so it would be ignored.",
@@ -210,6 +217,8 @@ def judge(db: Connection, hook: Hook, alert: Alert, now_ms: int, *, burst: int) 
     """Say what becomes of an alert, and change nothing."""
     if _is_repeated(db, hook, alert, now_ms):
         return "repeated"
+    if hook.mode == "auto" and alert.time_ms is None and alert.sequence is None:  # ids are forgotten after a month
+        return "undated"
     if alert.time_ms is not None and alert.time_ms < now_ms - FRESH_MS:
         return "late"
     if alert.time_ms is not None and alert.time_ms > now_ms + FRESH_MS:
@@ -231,6 +240,16 @@ def take(db: Connection, token: str, alert: Alert, now_ms: int, *, burst: int) -
         _keep(db, hook, alert, now_ms)
     else:
         db.execute("UPDATE hooks SET ignored=ignored+1, last=? WHERE id=?", (verdict, hook.id))
+    if verdict == "undated" and hook.last != verdict:
+        text = f"Hook {hook.name}: an alert was ignored. {WHY[verdict]}"
+        notices.tell(
+            db,
+            chat_id=hook.user_id,
+            kind="note",
+            payload={"text": text},
+            merge_key=f"hook:{hook.id}:undated",
+            now_ms=now_ms,
+        )
     if verdict == "paused" and hook.closed_ms is None:
         db.execute("UPDATE hooks SET closed_ms=? WHERE id=?", (now_ms, hook.id))
         text = (

@@ -15,18 +15,17 @@ from bot.clock import Clock
 from bot.config import HookSettings
 from bot.signals import alert, hooks, senders
 from bot.signals.alert import MOST_BYTES, Unreadable
-from bot.signals.hooks import Verdict
+from bot.signals.hooks import PATH, WHY, Verdict
 from bot.store.database import Connection, Store
 
 log = logging.getLogger(__name__)
-PATH = "/hooks/"
 
 
 def routes(settings: HookSettings, store: Store, clock: Clock, taken: Callable[[], None]) -> list[Route]:
     """Return the route to which alerts are posted.
 
     A sender that may not send, or whose path opens nothing, gets 404 before its body is read. An alert that came
-    before, or is too old, gets 200 as well: sending it again would not help.
+    before, or is too old, gets 200 as well: sending it again would not help. One that says too little gets 400.
 
     Args:
         settings: Who may send, and how much at once.
@@ -59,6 +58,8 @@ def routes(settings: HookSettings, store: Store, clock: Clock, taken: Callable[[
             return Response(status_code=404)
         taken()
         log.info("an alert came in: %s", verdict)
+        if verdict == "undated":
+            return PlainTextResponse(WHY[verdict], status_code=400)
         return PlainTextResponse(verdict)
 
     return [Route(PATH + "{token}", receive, methods=["POST"])]

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from bot.store.database import Connection
 from bot.trading import journal, queries
 from bot.trading.law import LIVE, State
-from bot.trading.orders import OrderRow, row_of
+from bot.trading.orders import OrderRow
 
 _SENDING_SECONDS = 60
 _ASK_AGAIN_MS = 86_400_000
@@ -53,7 +53,7 @@ def ask_again(db: Connection, now_ms: int) -> list[OrderRow]:
 
 def recover(db: Connection, now_ms: int) -> None:
     """Set right what a crash left behind: what was being sent is in doubt, what was not yet sent never will be."""
-    for found in db.execute("SELECT * FROM orders WHERE state='sending'").fetchall():
-        journal.move(db, row_of(found), "unknown", now_ms, reason="The bot stopped while the order was being sent.")
-    for found in db.execute("SELECT * FROM orders WHERE state='confirmed'").fetchall():
-        journal.move(db, row_of(found), "not_placed", now_ms, reason="The bot stopped before the order was sent.")
+    for row in queries.in_states(db, ("sending",)):
+        journal.move(db, row, "unknown", now_ms, reason="The bot stopped while the order was being sent.")
+    for row in queries.in_states(db, ("confirmed",)):
+        journal.move(db, row, "not_placed", now_ms, reason="The bot stopped before the order was sent.")

@@ -20,6 +20,7 @@ from bot.contract.models import Market
 from bot.contract.streams import OrderChanged, PriceSeen, Stream
 from bot.exchanges.streams import News, StreamRunner, StreamState
 from bot.store.database import Connection, Store
+from bot.trading import queries
 from bot.trading.gateway import Gateway
 from bot.trading.law import DOUBTFUL, LIVE
 from bot.trading.reconcile import Reconciler
@@ -153,7 +154,8 @@ def _with_orders(db: Connection) -> list[_Key]:
     marks = ",".join("?" * len(states))
     query = (
         f"SELECT DISTINCT account_id, exchange FROM orders WHERE state IN ({marks})"  # noqa: S608  # question marks
-        " AND account_id IN (SELECT id FROM accounts WHERE removed_ms IS NULL)"
+        f" AND state IN {queries.UNFINISHED}"  # or SQLite reads every order of every account
+        " AND +account_id IN (SELECT id FROM accounts WHERE removed_ms IS NULL)"
     )
     return [(row["account_id"], row["exchange"]) for row in db.execute(query, states).fetchall()]
 

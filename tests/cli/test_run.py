@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
+from importlib import import_module
 from typing import Any
 
 import pytest
 
-from bot.chat import app
+from bot.chat import app, webhook
+from bot.config import Settings
 from bot.store.database import DirectoryLock
 
 TOKEN = "123456789:AAcanary-canary-canary-canary-canary"
@@ -118,3 +122,27 @@ def test_run_without_configuration_says_how_to_make_it(installation: Any, starte
     """The remedy is in the sentence."""
     result = installation.run("run")
     assert (result.exit_code, f"tradewire init --config {installation.config}" in result.stderr) == (78, True)
+
+
+def test_run_imports_no_web_server_and_nothing_that_draws() -> None:
+    """What only some bots need is imported by those: it would be a fifth of every start."""
+    code = (
+        "import sys, bot.cli.run\n"
+        "print(sorted({'uvicorn', 'starlette', 'matplotlib', 'prometheus_client'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("sections", "is_open"),
+    [
+        ({}, False),
+        ({"hooks": {"enabled": True}}, True),
+        ({"telegram": {"mode": "webhook", "webhook_url": "https://bot.example/t", "webhook_secret": "s" * 32}}, True),
+    ],
+)
+def test_doors_are_opened_for_what_comes_in_by_http(sections: dict[str, Any], *, is_open: bool) -> None:
+    """Only hooks and Telegram's webhook need a listener."""
+    found = import_module("bot.cli.run")._doors(Settings.model_validate(sections))
+    assert (found is not webhook.listen_to_nobody) is is_open

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.trading import orders, queries
+from bot.trading import ends, feeds, orders, queries
 from bot.trading.law import DOUBTFUL, LIVE, State
 from tests.trading.conftest import Room
 
@@ -37,6 +37,18 @@ async def test_watched_does_not_read_what_has_ended_long_ago(room: Room) -> None
     """Each of its questions has an index."""
     found = plans(room, lambda db: queries.watched(db, room.clock.now_ms()))
     assert [step for step in found if step.startswith("SCAN")] == []
+
+
+async def test_streams_wanted_does_not_read_what_has_ended(room: Room) -> None:
+    """Which accounts need a socket is asked each second."""
+    found = plans(room, feeds._with_orders)
+    assert found == ["SEARCH orders USING INDEX orders_state (state=?)"]
+
+
+async def test_recover_does_not_read_what_has_ended(room: Room) -> None:
+    """A start takes no longer after years of orders."""
+    found = plans(room, lambda db: ends.recover(db, room.clock.now_ms()))
+    assert set(found) == {"SEARCH orders USING INDEX orders_state (state=?)"}
 
 
 async def test_row_read_twice_is_the_same_and_cannot_be_changed(room: Room) -> None:
