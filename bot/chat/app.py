@@ -11,9 +11,9 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from telegram import BotCommand, BotCommandScopeAllGroupChats, BotCommandScopeAllPrivateChats, Update
+from telegram import Bot, BotCommand, BotCommandScopeAllGroupChats, BotCommandScopeAllPrivateChats
 from telegram.error import InvalidToken, TelegramError
-from telegram.ext import Application, ApplicationBuilder, TypeHandler
+from telegram.request import BaseRequest
 
 from bot.accounts import people
 from bot.accounts.vault import Vault
@@ -30,7 +30,7 @@ from bot.chat.inbox import Inbox, InOrder
 from bot.chat.outbox import Outbox
 from bot.chat.pacer import TELEGRAM, Pace
 from bot.chat.pictures import Pictures, is_installed
-from bot.chat.polling import Polling, Readable
+from bot.chat.polling import Polling
 from bot.chat.registry import Registry, Services
 from bot.chat.reply import Sender, say
 from bot.chat.telegram_request import make_request
@@ -88,8 +88,9 @@ async def run(
     os.environ.setdefault("PTB_TIMEDELTA", "true")  # python-telegram-bot: `retry_after` as it will be, no warning
     inbox = Inbox(store, clock)
     order = InOrder(clock)
-    application = _application(settings, order)
-    sender = Sender(application.bot, store, clock, pace)
+    polls = make_request(settings.telegram, at_once=1)
+    bot = make_bot(settings, polls)
+    sender = Sender(bot, store, clock, pace)
     outbox = Outbox(store, sender, gateway, clock)
     reconciler = Reconciler(store, gateway, clock, outbox.told)
     desk = Desk(
@@ -127,8 +128,7 @@ async def run(
     )
     registry = commands.registry()
     dispatcher = Dispatcher(services, registry, inbox, halt)
-    order.refuse = dispatcher.refuse
-    application.add_handler(TypeHandler(Update, dispatcher.handle))
+    order.handle, order.refuse = dispatcher.handle, dispatcher.refuse
 
     async def tell_owner(text: str) -> None:
         owner = settings.access.owner
@@ -142,16 +142,15 @@ async def run(
     await store.run(lambda db: _prepare(db, settings, clock.now_ms()))
     await reconciler.begin()
 
-    if not await _greet(application, stop):
+    if not await _greet(bot, stop):
         return
-    async with application:
-        for update in await inbox.waiting(application.bot):
-            await application.update_queue.put(update)
-        await application.start()
+    async with bot:
+        for update in await inbox.waiting(bot):
+            order.put(update)
         try:
-            async with listen(services, webhook.acceptor(application, inbox)):
+            async with listen(services, webhook.acceptor(bot, inbox, order.put)):
                 by_webhook = settings.telegram.mode == "webhook"
-                watch = webhook.Watch(application.bot, settings.telegram, halt, tell_owner)
+                watch = webhook.Watch(bot, settings.telegram, halt, tell_owner)
                 loops = [
                     _supervised(reconciler.run()),
                     _supervised(feeds.run()),
@@ -161,11 +160,13 @@ async def run(
                     _supervised(outbox.run()),
                     _supervised(worker.run()),
                     _supervised(
-                        webhook.receive(watch, application.bot, health, stop)
+                        webhook.receive(watch, bot, health, stop)
                         if by_webhook
-                        else Polling(application, inbox, halt, health, tell_owner).receive(stop)
+                        else Polling(
+                            polls, bot, inbox, order.put, halt=halt, health=health, tell_owner=tell_owner
+                        ).receive(stop)
                     ),
-                    _supervised(_announce(application, registry, settings)),
+                    _supervised(_announce(bot, registry, settings)),
                     _supervised(brake.watch_file()),
                     _supervised(look_daily(store, clock, tell_owner)),
                     _supervised(look_at_keys_daily(gateway, store, clock, outbox.told)),
@@ -178,7 +179,7 @@ async def run(
                         loop.cancel()
                     await asyncio.gather(*loops, return_exceptions=True)
         finally:
-            await _let_go(application, order, desk)
+            await _let_go(order, desk)
             await outbox.finish()
 
 
@@ -186,25 +187,30 @@ def _prepare(db: Any, settings: Settings, now_ms: int) -> None:
     ends.recover(db, now_ms)
     ends.expire_old(db, now_ms)
     if settings.access.owner:
-        people.ensure_user(db, settings.access.owner, "admin", now_ms=now_ms)
+        # The configuration alone makes an owner. The row gives nothing, so it leaves nothing to a former one either.
+        people.ensure_user(db, settings.access.owner, "blocked", now_ms=now_ms)
 
 
-def _application(settings: Settings, order: InOrder) -> Application[Any, Any, Any, Any, Any, Any]:
-    """Build the application. Its update queue is fed with what was committed to the inbox."""
-    return (
-        ApplicationBuilder()
-        .token(settings.telegram.token.get_secret_value())
-        .base_url(settings.telegram.base_url)
-        .base_file_url(settings.telegram.base_file_url)
-        .request(make_request(settings.telegram))
-        .get_updates_request(Readable(make_request(settings.telegram, at_once=1)))
-        .concurrent_updates(order)
-        .updater(None)
-        .build()
+def make_bot(settings: Settings, polls: BaseRequest) -> Bot:
+    """Return Telegram as the library speaks to it.
+
+    Without the library's `Application` and its `ExtBot`: we have our own order, limits and handlers, and theirs cost
+    another 90 us an answer.
+
+    Args:
+        settings: Token and addresses.
+        polls: The way that asks for updates, apart from all other calls.
+    """
+    return Bot(
+        settings.telegram.token.get_secret_value(),
+        base_url=settings.telegram.base_url,
+        base_file_url=settings.telegram.base_file_url,
+        request=make_request(settings.telegram),
+        get_updates_request=polls,
     )
 
 
-async def _greet(application: Application[Any, Any, Any, Any, Any, Any], stop: asyncio.Event) -> bool:
+async def _greet(bot: Bot, stop: asyncio.Event) -> bool:
     """Ask Telegram who we are, as often as it takes: a bot that starts before the network comes up waits for it.
 
     Returns:
@@ -212,7 +218,7 @@ async def _greet(application: Application[Any, Any, Any, Any, Any, Any], stop: a
     """
     for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
         try:
-            await application.initialize()
+            await bot.initialize()
         except InvalidToken as error:
             raise ConfigError("[telegram] token: Telegram refuses it. Copy it again from BotFather.") from error
         except TelegramError as error:
@@ -225,14 +231,11 @@ async def _greet(application: Application[Any, Any, Any, Any, Any, Any], stop: a
     return False
 
 
-async def _announce(
-    application: Application[Any, Any, Any, Any, Any, Any], registry: Registry, settings: Settings
-) -> None:
+async def _announce(bot: Bot, registry: Registry, settings: Settings) -> None:
     """Give Telegram the command menus. A server that cannot is only worth a warning."""
     shown = list(registry.commands.values())
     private = [BotCommand(each.name, each.summary) for each in shown if each.rule.where != "group"]
     group = [BotCommand(each.name, each.summary) for each in shown if each.rule.where != "private"]
-    bot = application.bot
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         **({"deleteWebhook": bot.delete_webhook} if settings.telegram.mode == "polling" else {}),
         "setMyCommands for private chats": lambda: bot.set_my_commands(private, scope=BotCommandScopeAllPrivateChats()),
@@ -245,12 +248,12 @@ async def _announce(
             log.warning("Telegram did not take %s (%s); the bot works without it", name, type(error).__name__)
 
 
-async def _let_go(application: Application[Any, Any, Any, Any, Any, Any], order: InOrder, desk: Desk) -> None:
+async def _let_go(order: InOrder, desk: Desk) -> None:
     """Finish what is at work, for some seconds; what is left then is found by the next start."""
     end = asyncio.get_running_loop().time() + _STOP_SECONDS
     try:
         async with asyncio.timeout_at(end):
-            await application.stop()
+            await order.drain()
     except TimeoutError:
         log.warning("some commands were still at work and are ended")
         order.end()

@@ -6,12 +6,11 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from telegram import Bot, Update
-from telegram.ext import BaseUpdateProcessor
+from telegram import Bot, Message, Update
 
 from bot.chat import groups
 from bot.chat.gate import is_late
@@ -19,6 +18,11 @@ from bot.clock import Clock
 from bot.store.database import Connection, Store
 
 log = logging.getLogger(__name__)
+
+Json: TypeAlias = dict[str, Any]
+"""An update as Telegram sent it."""
+
+Handle: TypeAlias = Callable[[Update], Awaitable[None]]
 _KEEP_MS = 48 * 3600 * 1000
 _WIZARD_MS = 20 * 60 * 1000
 _AT_ONCE = 256
@@ -26,6 +30,8 @@ _MOST_WAITING = 20
 _SECRET_COMMANDS = ("/connect",)
 _COMMAND = re.compile(r"/[A-Za-z0-9_]{1,32}(@\w+)?(\s|$)")
 """Not everything behind a slash is one: a secret in base64 may begin with it."""
+_OTHER_WORDS = ("reply_to_message", "external_reply", "quote")
+"""What a command answers: words of another message, which may be a secret."""
 
 
 class Inbox:
@@ -39,35 +45,42 @@ class Inbox:
         self._store = store
         self._clock = clock
 
-    async def take(self, updates: Sequence[Update]) -> list[Update]:
-        """Commit new messages and return the updates to handle: those not seen before."""
+    async def take(self, found: Sequence[Json], bot: Bot | None) -> list[Update]:
+        """Commit new messages and return the updates to handle: those not seen before, and of a form that is known."""
+        updates = [(update, data) for data in found if (update := read_update(data, bot)) is not None]
         if not updates:
             return []
 
         def work(db: Connection) -> list[Update]:
             now_ms = self._clock.now_ms()
             db.execute("DELETE FROM inbox WHERE at_ms<? AND payload IS NULL", (now_ms - _KEEP_MS,))
-            for update in updates:
+            for update, _ in updates:
                 groups.note(db, update)
-            return [update for update in updates if update.message is None or _is_new(db, update, now_ms)]
+            return [
+                update
+                for update, data in updates
+                if update.message is None or _is_new(db, update.message, data, now_ms)
+            ]
 
         return await self._store.run(work)
 
     async def handled(self, *updates: Update) -> None:
         """Forget the content of messages; they will not be handled again."""
-        keys = [(each.message.chat_id, each.message.message_id) for each in updates if each.message is not None]
-
-        def work(db: Connection) -> None:
-            db.executemany("UPDATE inbox SET payload=NULL WHERE chat_id=? AND message_id=?", keys)
-
+        keys = [
+            (each.message.chat_id, each.message.message_id)
+            for each in updates
+            if each.message is not None and _is_kept(each.message.text or "")
+        ]
+        query = "UPDATE inbox SET payload=NULL WHERE chat_id=? AND message_id=?"
         if keys:
-            await self._store.run(work)
+            await self._store.run(lambda db: db.executemany(query, keys))
 
-    async def waiting(self, bot: Bot) -> list[Update]:
+    async def waiting(self, bot: Bot | None) -> list[Update]:
         """Return the commands that were taken in and not handled before the bot stopped."""
         query = "SELECT payload FROM inbox WHERE payload IS NOT NULL ORDER BY rowid"
         rows = await self._store.run(lambda db: db.execute(query).fetchall())
-        return [Update.de_json(json.loads(row["payload"]), bot) for row in rows]
+        found = [read_update(json.loads(row["payload"]), bot) for row in rows]
+        return [update for update in found if update is not None]
 
     async def connecting(self) -> list[int]:
         """Return the chats where a key wizard may have been open when the bot stopped."""
@@ -77,14 +90,24 @@ class Inbox:
         return [row["chat_id"] for row in rows]
 
 
-def _is_new(db: Connection, update: Update, now_ms: int) -> bool:
-    message = update.message
-    assert message is not None
+def _is_new(db: Connection, message: Message, data: Json, now_ms: int) -> bool:
     text = message.text or ""
-    connects = text.lower().startswith(_SECRET_COMMANDS)
-    keep = _COMMAND.match(text) and not connects and "inv_" not in text  # an invitation is as good as a key
-    row = (message.chat_id, message.message_id, update.to_json() if keep else None, connects, now_ms)
+    row = (message.chat_id, message.message_id, _payload(data) if _is_kept(text) else None, _connects(text), now_ms)
     return db.execute("INSERT OR IGNORE INTO inbox VALUES (?, ?, ?, ?, ?)", row).rowcount == 1
+
+
+def _payload(data: Json) -> str:
+    message = {name: value for name, value in data["message"].items() if name not in _OTHER_WORDS}
+    return json.dumps({**data, "message": message})
+
+
+def _is_kept(text: str) -> bool:
+    is_command = _COMMAND.match(text) is not None
+    return is_command and not _connects(text) and "inv_" not in text  # an invitation is as good as a key
+
+
+def _connects(text: str) -> bool:
+    return text.lower().startswith(_SECRET_COMMANDS)
 
 
 @dataclass(slots=True)
@@ -95,7 +118,7 @@ class _Queue:
     length: int = 0
 
 
-def read_update(data: dict[str, Any], bot: Bot | None) -> Update | None:
+def read_update(data: Json, bot: Bot | None) -> Update | None:
     """Return an update as Telegram sent it, or `None` for one of an unknown form: refused, it would come for ever."""
     try:
         return Update.de_json(data, bot)
@@ -104,13 +127,14 @@ def read_update(data: dict[str, Any], bot: Bot | None) -> Update | None:
         return None
 
 
-class InOrder(BaseUpdateProcessor):
+class InOrder:
     """Handles the updates of different chats side by side, and those of one chat one after another.
 
     Only what is at work holds one of the places, and a chat works on one update at a time: who floods, waits alone.
     Late messages pass at once; they are only gathered.
 
     Attributes:
+        handle: Handles an update whose turn it is.
         refuse: Answers an update whose chat has too many waiting; it is not handled.
 
     Args:
@@ -120,55 +144,53 @@ class InOrder(BaseUpdateProcessor):
     """
 
     def __init__(self, clock: Clock, *, most: int = _AT_ONCE, waiting: int = _MOST_WAITING) -> None:
-        super().__init__(2**31)  # the library counts those that wait, too
-        self.refuse: Callable[[Update], Awaitable[None]] = _ignore
+        self.handle: Handle = _ignore
+        self.refuse: Handle = _ignore
         self._clock = clock
         self._places = asyncio.Semaphore(most)
         self._most_waiting = waiting
         self._queues: dict[int, _Queue] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def do_process_update(self, update: object, coroutine: Awaitable[Any]) -> None:
-        """Await `coroutine` when the chat's earlier updates are done."""
-        chat = update.effective_chat if isinstance(update, Update) else None
-        if not isinstance(update, Update) or chat is None or is_late(update, self._clock.now_ms()):
-            await coroutine
-            return
-        queue = self._queues.setdefault(chat.id, _Queue())
-        if queue.length > self._most_waiting:
-            _close(coroutine)
-            await self.refuse(update)
-            return
-        queue.length += 1
-        task = asyncio.current_task()
-        assert task is not None
+    def put(self, update: Update) -> None:
+        """Handle an update in its turn."""
+        task = asyncio.get_running_loop().create_task(self._process(update))
         self._tasks.add(task)
-        try:
-            async with queue.lock, self._places:
-                await coroutine
-        finally:
-            _close(coroutine)
-            self._tasks.discard(task)
-            queue.length -= 1
-            if not queue.length:
-                del self._queues[chat.id]
+        task.add_done_callback(self._ended)
+
+    async def drain(self) -> None:
+        """Wait until everything that was put in is handled."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def end(self) -> None:
         """Cancel what is at work and what waits; commands that are in the inbox are handled after the next start."""
         for task in tuple(self._tasks):
             task.cancel()
 
-    async def initialize(self) -> None:
-        """Nothing to prepare."""
+    async def _process(self, update: Update) -> None:
+        chat = update.effective_chat
+        if chat is None or is_late(update, self._clock.now_ms()):
+            await self.handle(update)
+            return
+        queue = self._queues.setdefault(chat.id, _Queue())
+        if queue.length > self._most_waiting:
+            await self.refuse(update)
+            return
+        queue.length += 1
+        try:
+            async with queue.lock, self._places:
+                await self.handle(update)
+        finally:
+            queue.length -= 1
+            if not queue.length:
+                del self._queues[chat.id]
 
-    async def shutdown(self) -> None:
-        """Nothing to release."""
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("an update was not handled", exc_info=error)
 
 
 async def _ignore(_: Update) -> None:
     pass
-
-
-def _close(coroutine: Awaitable[Any]) -> None:
-    if isinstance(coroutine, Coroutine):
-        coroutine.close()

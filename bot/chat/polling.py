@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import sqlite3
-from typing import Any
+from collections.abc import Callable
+from urllib.parse import urlencode
 
+from telegram import Bot, Update
 from telegram.error import Conflict, RetryAfter, TelegramError
-from telegram.ext import Application
 from telegram.request import BaseRequest
 
 from bot.chat.halt import HALTED, OPEN_AGAIN, Halt
 from bot.chat.health import Health
-from bot.chat.inbox import Inbox, read_update
-from bot.chat.telegram_request import TelegramRequest
+from bot.chat.inbox import Inbox, Json
 from bot.chat.webhook import UPDATES, Tell
 from bot.store.errors import StoreError
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 25
-_READ_SECONDS = 10.0  # the library adds those that a poll may take
+_READ_SECONDS = POLL_SECONDS + 10.0
 _EMPTY_SECONDS = 0.1  # for servers that answer at once though they were asked to wait
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
 _CONFLICT_SECONDS = 5.0
@@ -32,9 +33,14 @@ _TURN_SECONDS = 60.0  # one poll, its commit and the longest pause
 class Polling:
     """Asks Telegram for updates, again and again.
 
+    It asks without the library's `get_updates`. That one fails as a whole when one update is of a form it does not
+    know, and logs all of them word for word, a key just pasted included.
+
     Args:
-        application: Its queue is fed with what was committed.
-        inbox: Where it is committed.
+        way: Makes the calls.
+        bot: Whose updates.
+        inbox: Where they are committed.
+        put: Given each update that was committed.
         halt: Told of another program that asks with the same token.
         health: Told the signs of life.
         tell_owner: Tells the owner of troubles, once each.
@@ -42,14 +48,19 @@ class Polling:
 
     def __init__(
         self,
-        application: Application[Any, Any, Any, Any, Any, Any],
+        way: BaseRequest,
+        bot: Bot,
         inbox: Inbox,
+        put: Callable[[Update], None],
+        *,
         halt: Halt,
         health: Health,
         tell_owner: Tell,
     ) -> None:
-        self._application = application
+        self._way = way
+        self._bot = bot
         self._inbox = inbox
+        self._put = put
         self._halt = halt
         self._health = health
         self._tell_owner = tell_owner
@@ -93,58 +104,23 @@ class Polling:
             return _PAUSES[-1]
 
     async def _ask(self) -> float:
-        updates = await self._application.bot.get_updates(
-            offset=self._offset, timeout=POLL_SECONDS, read_timeout=_READ_SECONDS, allowed_updates=UPDATES
-        )
+        found = await self._get_updates()
         self._health.answered()
-        for update in await self._inbox.take(updates):
-            await self._application.update_queue.put(update)
+        for update in await self._inbox.take(found, self._bot):
+            self._put(update)
         self._is_stuck, self._failures = False, 0
-        if updates:
-            self._offset = updates[-1].update_id + 1
+        if found:
+            self._offset = found[-1]["update_id"] + 1
             return 0.0
         self._offset = None  # all is confirmed; after a quiet week Telegram numbers updates anew, from anywhere
         return _EMPTY_SECONDS
 
-
-class Readable(BaseRequest):
-    """A way to the Bot API on which an update of an unknown form arrives empty.
-
-    The library's `get_updates` fails as a whole when one update is of a form it does not know, and logs all of them
-    word for word, a key just pasted included.
-
-    Args:
-        way: Makes the calls.
-    """
-
-    __slots__ = ("_way",)
-
-    def __init__(self, way: BaseRequest) -> None:
-        self._way = way
-
-    @property
-    def read_timeout(self) -> float | None:
-        """How long an answer may take, in seconds, when a call does not say."""
-        return self._way.read_timeout
-
-    async def initialize(self) -> None:
-        """Be ready to call."""
-        await self._way.initialize()
-
-    async def shutdown(self) -> None:
-        """Let go of every connection."""
-        await self._way.shutdown()
-
-    async def do_request(self, *args: Any, **options: Any) -> tuple[int, bytes]:
-        """Make one call."""
-        return await self._way.do_request(*args, **options)
-
-    @staticmethod
-    def parse_json_payload(payload: bytes) -> dict[str, Any]:
-        """Return the answer that `payload` is, with updates that can be read alone."""
-        answer: dict[str, Any] = TelegramRequest.parse_json_payload(payload)
-        if isinstance(updates := answer.get("result"), list):
-            answer["result"] = [
-                data if read_update(data, None) is not None else {"update_id": data["update_id"]} for data in updates
-            ]
-        return answer
+    async def _get_updates(self) -> list[Json]:
+        query = {"timeout": POLL_SECONDS, "allowed_updates": json.dumps(UPDATES)}
+        if self._offset is not None:
+            query["offset"] = self._offset
+        url = f"{self._bot.base_url}/getUpdates?{urlencode(query)}"
+        found = await self._way.post(url, read_timeout=_READ_SECONDS)
+        if not isinstance(found, list):
+            raise TelegramError("Telegram's answer cannot be read")
+        return found

@@ -7,21 +7,20 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from telegram import Bot, Update, WebhookInfo
 from telegram.error import BadRequest, RetryAfter, TelegramError
-from telegram.ext import Application
 
 from bot.chat.halt import HALTED, OPEN_AGAIN, Halt
 from bot.chat.health import Health
-from bot.chat.inbox import Inbox, read_update
+from bot.chat.inbox import Inbox, Json
 from bot.chat.registry import Services
 from bot.config import Telegram
 
 log = logging.getLogger(__name__)
 
-Accept: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+Accept: TypeAlias = Callable[[Json], Awaitable[None]]
 """Takes in one update as Telegram sent it; what it returns from is committed."""
 Listen: TypeAlias = Callable[[Services, Accept], AbstractAsyncContextManager[None]]
 """Listens for requests while its context is open."""
@@ -42,13 +41,12 @@ async def listen_to_nobody(_services: Services, _accept: Accept) -> AsyncIterato
     yield
 
 
-def acceptor(application: Application[Any, Any, Any, Any, Any, Any], inbox: Inbox) -> Accept:
+def acceptor(bot: Bot, inbox: Inbox, put: Callable[[Update], None]) -> Accept:
     """Return what takes an update in: committed to the inbox, then handled, once however often it is sent."""
 
-    async def accept(data: dict[str, Any]) -> None:
-        update = read_update(data, application.bot)
-        for each in await inbox.take([] if update is None else [update]):
-            await application.update_queue.put(each)
+    async def accept(data: Json) -> None:
+        for update in await inbox.take([data], bot):
+            put(update)
 
     return accept
 

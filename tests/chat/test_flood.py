@@ -9,7 +9,7 @@ import asyncio
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,11 +108,6 @@ class Flood:
             async with line:
                 await chat.dispatcher.handle(update)
 
-        def handling(update: Update) -> Awaitable[None]:
-            if self.in_line:
-                return one_after_another(update)
-            return chat.order.process_update(update, chat.dispatcher.handle(update))
-
         while (passed := clock.monotonic() - began) < seconds:
             due = int(passed * A_SECOND) - sent
             waiting.extend(self.attack() for _ in range(due))
@@ -122,9 +117,14 @@ class Flood:
                 self.asked.append((clock.monotonic(), user_id))
                 waiting.append(chat.written("/look", user_id=user_id))
             batch = [waiting.popleft() for _ in range(min(A_POLL, len(waiting)))]
-            tasks += [asyncio.ensure_future(handling(each)) for each in await chat.inbox.take(batch)]
+            for update in await chat.take(batch):
+                if self.in_line:
+                    tasks.append(asyncio.ensure_future(one_after_another(update)))
+                else:
+                    chat.order.put(update)
             await clock.sleep(NETWORK_SECONDS)
         await asyncio.gather(*tasks)
+        await chat.order.drain()
         assert sent >= (seconds - 1) * A_SECOND
 
 

@@ -147,15 +147,17 @@ async def test_is_alive_real_polling_loop_that_fails_is_alive_and_one_that_hangs
     asked: asyncio.Queue[None] = asyncio.Queue()
     answers: asyncio.Queue[None] = asyncio.Queue()
 
-    async def get_updates(**_: Any) -> Any:
+    async def post(*_: Any, **__: Any) -> Any:
         asked.put_nowait(None)
         await answers.get()
         raise RetryAfter(0)
 
     found, stop = Health(room.store, room.gateway, room.clock), asyncio.Event()
-    application: Any = SimpleNamespace(bot=SimpleNamespace(get_updates=get_updates))
+    way: Any = SimpleNamespace(post=post)
+    bot: Any = SimpleNamespace(base_url="")
     unused: Any = None
-    task = asyncio.create_task(Polling(application, unused, Halt(room.clock), found, unused).receive(stop))
+    polling = Polling(way, bot, unused, unused, halt=Halt(room.clock), health=found, tell_owner=unused)
+    task = asyncio.create_task(polling.receive(stop))
     await asked.get()
     alive = []
     for _ in range(3):

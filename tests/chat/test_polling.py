@@ -6,17 +6,17 @@ import asyncio
 import json
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from telegram import Bot
+from telegram import Bot, Update
 from telegram.request import BaseRequest
 
 from bot.chat.halt import Halt
 from bot.chat.health import Health
 from bot.chat.inbox import Inbox
-from bot.chat.polling import Polling, Readable
+from bot.chat.polling import Polling
 from tests.chat.test_gate import message
 from tests.trading.conftest import new_room
 
@@ -40,7 +40,7 @@ class OneAnswer(BaseRequest):
     async def do_request(
         self, url: str, method: str, request_data: Any = None, *_: Any, **__: Any
     ) -> tuple[int, bytes]:
-        self.offsets.append(request_data.parameters.get("offset"))
+        self.offsets += parse_qs(urlsplit(url).query).get("offset", ["none"])
         found = self.answers.pop(0)
         if not self.answers:
             self.stop.set()
@@ -58,16 +58,16 @@ async def test_update_of_an_unknown_form_is_left_out_and_the_others_are_taken(
     good = {"update_id": 8, "message": message("/balance")}
     odd = {"update_id": 9, "message": {"text": PASTED, "chat": 5}}
     network = OneAnswer([good, odd], [])
-    bot = Bot("1:token", request=network, get_updates_request=Readable(network))
-    queue: asyncio.Queue[Any] = asyncio.Queue()
-    application: Any = SimpleNamespace(bot=bot, update_queue=queue)
+    bot = Bot("1:token", request=network, get_updates_request=network)
+    taken: list[Update] = []
     health = Health(room.store, room.gateway, room.clock)
     unused: Any = None
     caplog.set_level(logging.DEBUG)
-    await Polling(application, Inbox(room.store, room.clock), Halt(room.clock), health, unused).receive(network.stop)
-    taken = [queue.get_nowait() for _ in range(queue.qsize())]
-    assert [(each.update_id, each.message is None) for each in taken] == [(8, False), (9, True)]
-    assert network.offsets == [None, 10]
+    inbox = Inbox(room.store, room.clock)
+    polling = Polling(network, bot, inbox, taken.append, halt=Halt(room.clock), health=health, tell_owner=unused)
+    await polling.receive(network.stop)
+    assert [each.update_id for each in taken] == [8]
+    assert network.offsets == ["none", "10"]
     assert PASTED not in caplog.text
     assert "unknown form" in caplog.text
     await room.close()

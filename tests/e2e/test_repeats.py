@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from telegram import Update
+from telegram import Bot, Update
 
 from bot.chat.gate import ANYWHERE
-from bot.chat.inbox import Inbox
+from bot.chat.inbox import Inbox, Json
 from bot.chat.registry import Action, Call, Command, Registry
 from bot.trading.confirm import Button
 from tests.chat.conftest import Chat, new_chat
@@ -101,7 +101,7 @@ class Counted:
 
     async def _arrive(self, poll: Sequence[Update]) -> None:
         if self.chance.random() < 0.1:  # it dies between the commit and the work, and Telegram was not told
-            await self.chat.inbox.take(poll)
+            await self.chat.take(poll)
             self.chat.restart()
             back = await self.chat.inbox.waiting(self.chat.services.sender.bot)
             await self.chat.handle(back)
@@ -132,11 +132,11 @@ async def test_updates_told_apart_by_a_watermark_are_lost(tmp_path: Path, monkey
     """The control: remembering only the highest update id loses commands, and the count above would see it."""
     take, highest = Inbox.take, -1
 
-    async def watermark(self: Inbox, updates: Sequence[Update]) -> list[Update]:
+    async def watermark(self: Inbox, found: Sequence[Json], bot: Bot) -> list[Update]:
         nonlocal highest
-        new = [each for each in updates if each.update_id > highest]
-        highest = max([highest, *(each.update_id for each in new)])
-        return await take(self, new)
+        new = [each for each in found if each["update_id"] > highest]
+        highest = max([highest, *(each["update_id"] for each in new)])
+        return await take(self, new, bot)
 
     monkeypatch.setattr(Inbox, "take", watermark)
     counted = Counted(seed=1)
@@ -210,8 +210,8 @@ async def test_kill_between_commit_and_handling_replays_once(
         reached = asyncio.Event()
         take = Inbox.take
 
-        async def commit_and_hang(self: Inbox, updates: Sequence[Update]) -> list[Update]:
-            taken = await take(self, updates)
+        async def commit_and_hang(self: Inbox, found: Sequence[Json], bot: Bot) -> list[Update]:
+            taken = await take(self, found, bot)
             if not taken:
                 return taken
             assert desk.telegram.pending_updates == 1

@@ -7,7 +7,6 @@ import hmac
 import json
 import random
 import sqlite3
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,7 @@ class Accepted(list[dict[str, Any]]):
         self.append(data)
 
 
-@dataclass
-class Queue:
-    """What the acceptor needs of the library's application."""
-
-    bot: Bot = field(default_factory=lambda: Bot("1:x"))
-    update_queue: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
+BOT = Bot("1:x")
 
 
 def client(accept: Any) -> httpx.AsyncClient:
@@ -159,21 +153,22 @@ async def test_other_methods_and_paths_are_not_served() -> None:
 
 async def test_update_replayed_is_handled_once(tmp_path: Path) -> None:
     """Telegram repeats what it saw no answer to; four at once and one after a restart are one command."""
-    queue = Queue()
+    handled: list[Any] = []
     for times in (4, 1):
         store = Store(tmp_path / "tradewire.db")
-        async with client(acceptor(queue, Inbox(store, FakeClock()))) as door:  # type: ignore[arg-type]
+        async with client(acceptor(BOT, Inbox(store, FakeClock()), handled.append)) as door:
             requests = [door.post("/telegram", json=UPDATE, headers={HEADER: SECRET}) for _ in range(times)]
             assert {answer.status_code for answer in await asyncio.gather(*requests)} == {200}
         store.close()
-    assert queue.update_queue.qsize() == 1
+    assert len(handled) == 1
 
 
 async def test_update_is_on_the_disk_before_it_is_answered(tmp_path: Path) -> None:
     """When 200 is sent, another program can read the command in the database."""
     path, seen = tmp_path / "tradewire.db", []
     store = Store(path)
-    [route] = routes(SecretStr(SECRET), "/telegram", acceptor(Queue(), Inbox(store, FakeClock())))  # type: ignore[arg-type]
+    accept = acceptor(BOT, Inbox(store, FakeClock()), lambda _: None)
+    [route] = routes(SecretStr(SECRET), "/telegram", accept)
 
     async def receive() -> Any:
         return {"type": "http.request", "body": json.dumps(UPDATE).encode()}
@@ -203,12 +198,12 @@ async def test_update_that_cannot_be_stored_stays_with_telegram() -> None:
 
 async def test_update_of_an_unknown_form_is_left_out(tmp_path: Path) -> None:
     """What the library cannot read is answered, or Telegram would send nothing else any more."""
-    queue, store = Queue(), Store(tmp_path / "tradewire.db")
-    async with client(acceptor(queue, Inbox(store, FakeClock()))) as door:  # type: ignore[arg-type]
+    handled, store = [], Store(tmp_path / "tradewire.db")
+    async with client(acceptor(BOT, Inbox(store, FakeClock()), handled.append)) as door:
         for strange in ({}, {"update_id": 6, "message": 3}, {"update_id": 7, "message": {"date": "x"}}):
             assert (await door.post("/telegram", json=strange, headers={HEADER: SECRET})).status_code == 200
     store.close()
-    assert queue.update_queue.empty()
+    assert handled == []
 
 
 @pytest.mark.network
