@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -37,3 +37,16 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Let `seconds` pass."""
         await asyncio.sleep(seconds)
+
+
+async def wait_at_most(clock: Clock, seconds: float, event: asyncio.Event) -> None:
+    """Return once `event` is set, or `seconds` have passed; at once if it is set already. It is not cleared."""
+    if event.is_set():
+        return
+    loop = asyncio.get_running_loop()
+    waits: list[asyncio.Task[Any]] = [loop.create_task(event.wait()), loop.create_task(clock.sleep(seconds))]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()

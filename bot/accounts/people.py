@@ -24,7 +24,8 @@ class User:
 
     Attributes:
         id: Telegram's numeric id.
-        role: What the person may do. The owner is named by the configuration, not here.
+        role: What the person may do. The owner is named by the configuration, not here; somebody who was nothing else
+            is `blocked` here.
         name: For display; nobody is looked up by it.
         default_account: Id of the account that the person chose as default.
     """

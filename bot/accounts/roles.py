@@ -74,7 +74,7 @@ def set_role(db: Connection, user_id: int, role: Role, name: str = "", *, now_ms
     return None if known is None else known.role
 
 
-def everybody(db: Connection) -> list[User]:
-    """Return everybody who was let in or blocked: highest role first, then by name."""
+def everybody(db: Connection, owner: int | None = None) -> list[User]:
+    """Return everybody who was let in or blocked: the owner, then highest role first, then by name."""
     found = [User(*row) for row in db.execute("SELECT id, role, name, default_account FROM users").fetchall()]
-    return sorted(found, key=lambda user: (-RANK[user.role], user.name.lower(), user.id))
+    return sorted(found, key=lambda user: (user.id != owner, -RANK[user.role], user.name.lower(), user.id))

@@ -21,7 +21,7 @@ from bot.alerts.rules import State
 from bot.chat.alert_cards import moment
 from bot.chat.alert_words import written
 from bot.chat.numbers import format_amount, format_percent, format_price
-from bot.clock import Clock
+from bot.clock import Clock, wait_at_most
 from bot.contract.errors import BotError
 from bot.contract.models import Market
 from bot.contract.streams import PriceSeen
@@ -108,7 +108,7 @@ class Alerts:
                     log.exception("looking after alerts failed")
                     await self._clock.sleep(_TURN_SECONDS)
                 else:
-                    await self._rest()
+                    await wait_at_most(self._clock, _TURN_SECONDS, self._wake)
 
     async def _keep_looking(self) -> None:
         while True:
@@ -129,21 +129,6 @@ class Alerts:
         """Keep the figures coming that somebody waits for."""
         await self._follow()
         await self._ask_volumes()
-
-    async def _rest(self) -> None:
-        if self._wake.is_set():
-            return
-        loop = asyncio.get_running_loop()
-        waits = [loop.create_task(self._wake.wait()), loop.create_task(self._sleep())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-
-    async def _sleep(self) -> bool:
-        await self._clock.sleep(_TURN_SECONDS)
-        return True
 
     async def _learn(self) -> None:
         """Take in what is stored: everything at the start, afterwards what changed."""

@@ -15,7 +15,7 @@ from bot.accounts import roles
 from bot.chat.numbers import format_percent, format_price
 from bot.chat.reply import Reply, Sender
 from bot.chat.text import Text
-from bot.clock import Clock
+from bot.clock import Clock, wait_at_most
 from bot.contract.errors import BotError
 from bot.contract.models import Market, Ticker
 from bot.store.database import Connection, Store
@@ -70,7 +70,7 @@ class Boards:
                 await self.step()
             except Exception:
                 log.exception("looking after boards failed")
-            await self._rest()
+            await wait_at_most(self._clock, _TURN_SECONDS, self._wake)
 
     async def step(self) -> None:
         """Bring up to date what is due."""
@@ -85,19 +85,6 @@ class Boards:
         markets = await self._keep(found)
         for board in due:
             await self._refresh(board, markets.get(board.exchange, {}))
-
-    async def _rest(self) -> None:
-        loop = asyncio.get_running_loop()
-        waits = [loop.create_task(self._wake.wait()), loop.create_task(self._sleep())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-
-    async def _sleep(self) -> bool:
-        await self._clock.sleep(_TURN_SECONDS)
-        return True
 
     def _allowed(self, db: Connection) -> list[Board]:
         """Return the boards of people who may still use the bot; the others end."""
@@ -200,9 +187,12 @@ class Boards:
         try:
             await self._sender.bot.pin_chat_message(chat_id, message_id, disable_notification=True)
         except (BadRequest, Forbidden):
-            note = {"chat_id": chat_id, "thread_id": board.thread_id, "kind": "note", "payload": {"text": _NO_PIN}}
-            await self._store.run(lambda db: notices.tell(db, **note, now_ms=self._clock.now_ms()))  # type: ignore[arg-type]
+            await self._store.run(lambda db: self._tell_not_pinned(db, board))
             self._sender.kept()
+
+    def _tell_not_pinned(self, db: Connection, board: Board) -> None:
+        payload, now_ms = {"text": _NO_PIN}, self._clock.now_ms()
+        notices.tell(db, chat_id=board.chat_id, thread_id=board.thread_id, kind="note", payload=payload, now_ms=now_ms)
 
 
 def change(last: Decimal, ticker: Ticker | None) -> str:

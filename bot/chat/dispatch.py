@@ -130,7 +130,7 @@ class Dispatcher:
                 asked.append(found)
             elif self._strays.may_be_secret(chat.id, sender or 0, update.message.text or "", came_late=True):
                 deleted.append(await self._strays.delete(chat.id, update.message.message_id))
-        if [each.command.reads for each in asked] == [True] and len(updates) == 1:
+        if [each.command.runs_late for each in asked] == [True] and len(updates) == 1:
             await self._answer(asked[0].command.run, asked[0].call)
             return
         assert updates[0].message is not None
@@ -186,7 +186,7 @@ class Dispatcher:
             self._services.dialogs.drop(who.chat_id, who.user_id)
         if command is None:
             if who.is_private:
-                await self._send(who, say(f"There is no command /{name[:32]}. /help lists them all."))
+                await self._send(who, say(self._registry.unknown(name)))
             return
         await self._answer(command.run, Call(self._services, who, args))
 
@@ -269,11 +269,17 @@ class Dispatcher:
             return "You may not use this button.", None
         services = self._services
         found = await services.desk.press(
-            query.data or "", user_id=who.user_id, chat_id=who.chat_id, message_id=who.message_id
+            query.data or "",
+            user_id=who.user_id,
+            chat_id=who.chat_id,
+            message_id=who.message_id,
+            may_send=self._may_confirm(update, who),
         )
         if isinstance(found, str):
             return _TOASTS[found], None
         press, confirmed = found
+        if confirmed is not None and confirmed.state == "sending":
+            return f"Sending #{confirmed.id}…", None
         action = self._registry.actions.get(press.action)
         if action is None:
             return _TOASTS["unknown"], None  # made by another version
@@ -292,6 +298,13 @@ class Dispatcher:
         edits = None if press.payload.get("stays") else who.message_id  # other buttons of the message still count
         call = Call(services, who, payload=press.payload, order_id=press.order_id, edits=edits)
         return action.toast, (action.run, call)
+
+    def _may_confirm(self, update: Update, who: Admitted) -> bool:
+        action = self._registry.actions.get("confirm")
+        if action is None or action.rule.administers:
+            return False
+        now_ms, is_halted = self._services.clock.now_ms(), bool(self._halt.reason)
+        return isinstance(admit(update, action.rule, role=who.role, now_ms=now_ms, is_halted=is_halted), Admitted)
 
     async def _withdraw(self, row: OrderRow, reason: str) -> None:
         """End a confirmed order whose owner may no longer trade; nothing of it was sent."""

@@ -55,6 +55,8 @@ def parse_number(text: str) -> Decimal:
         readings = f"{format_amount(point)} or {format_amount(joined)}"
         raise UserError(f'Does "{text}" mean {readings}? Please write it without the comma.', code="AMBIGUOUS_NUMBER")
     shown = text[:_LONGEST_SHOWN]
+    if text.startswith("-") and _NUMBER.fullmatch(text[1:]):
+        raise UserError(f'"{shown}" is below zero. Write a number above zero, without the minus.', code="NOT_A_NUMBER")
     raise UserError(f'"{shown}" is not a number. Write it like 60000, 0.1, 60k or 1.5m.', code="NOT_A_NUMBER")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias
 
 from bot.accounts import people
@@ -27,6 +28,8 @@ from bot.trading.feeds import Feeds
 from bot.trading.gateway import Gateway
 
 LINK = "ask_"
+_LONGEST_NAME = 32
+_LIKENESS = 7 / 10
 _LINKED = re.compile(r"[A-Za-z0-9]{1,24}")
 
 Topic: TypeAlias = Literal["Start", "Trade", "Look", "Accounts", "Groups", "Bot"]
@@ -135,8 +138,8 @@ class Command:
         topic: Where /help lists it.
         rule: Who may use it, and where: its row in `bot.chat.rules`, given by `collect`.
         details: More for `/help name`.
-        reads: It changes nothing, so a late one may simply be answered.
-        offer: Offers a late one anew. Without it and `reads`, its sender is told that it was not run.
+        runs_late: A lone one that came late is run all the same: it changes nothing, or only takes a risk away.
+        offer: Offers a late one anew. Without it and `runs_late`, its sender is told that it was not run.
     """
 
     name: str
@@ -147,7 +150,7 @@ class Command:
     example: str = ""
     rule: Rule = NOBODY
     details: str = ""
-    reads: bool = False
+    runs_late: bool = False
     offer: Callable[[Call], Awaitable[Offer]] | None = None
 
 
@@ -168,6 +171,12 @@ class Registry:
     commands: dict[str, Command]
     actions: dict[str, Action]
 
+    def unknown(self, name: str) -> str:
+        """Return what somebody is told who asked for a command that there is not."""
+        near = get_close_matches(name, self.commands, n=1, cutoff=_LIKENESS)
+        meant = f" Did you mean /{near[0]}?" if near else ""
+        return f"There is no command /{name[:_LONGEST_NAME]}.{meant} /help lists them all."
+
     def linked(self, name: str, args: str) -> tuple[str, str]:
         """Return the question that a link from a group stands for; any other command as it is. See `link_of`."""
         asked, _, of = args.removeprefix(LINK).partition("_")
@@ -177,7 +186,7 @@ class Registry:
     def link_of(self, text: str, username: str) -> str:
         """Return what follows `?start=` to ask in private what a message asked in a group; empty when there is nothing.
 
-        Anybody can write such a link, so it only ever stands for a command that reads.
+        Anybody can write such a link, so it only ever stands for a command that may run late too.
         """
         split = split_command(text, username) if text.startswith("/") else None
         command = self.commands.get(split[0]) if split else None
@@ -187,8 +196,8 @@ class Registry:
 
 
 def _is_linkable(command: Command) -> bool:
-    """Say whether a link may ask it: what only reads, and is not answered in groups. /panic runs late, and anywhere."""
-    return command.reads and command.rule.where == "private"
+    """Say whether a link may ask it: what may run late, and is not answered in groups, as /panic is."""
+    return command.runs_late and command.rule.where == "private"
 
 
 def split_command(text: str, username: str) -> tuple[str, str] | None:

@@ -70,6 +70,8 @@ def add(
 
     A key that proves wrong, or able to withdraw, is not kept. One that might be able to withdraw is kept only after you
     looked at the exchange's site.
+
+    With --user, a stranger becomes a trader of the bot; the owner is told.
     """
     with _opened(path) as opened:
         user_id = opened.person(user)
@@ -88,6 +90,7 @@ def add(
                 label=label,
                 fields=fields,
                 options=options,
+                owner=it.settings.access.owner,
                 has_looked=has_looked,
                 on_step=_print_step,
             )
@@ -95,6 +98,11 @@ def add(
         connected = _looked_at(opened, connecting, looked=looked, may_ask=not from_stdin)
         verdict = "" if connected.is_verified else ", not verified in full"
         click.echo(f"{info.title}·{connected.account.label}{info.mark} of user {user_id} is stored{verdict}.")
+        if connected.let_in:
+            click.echo(
+                f"User {user_id} was a stranger and may now use the bot as trader. To end that: "
+                f"tradewire users block {user_id}"
+            )
 
 
 @keys.command()

@@ -38,7 +38,7 @@ def show(path: Path | None, as_json: bool) -> None:
         owner = settings.access.owner
         rows = [
             {"id": user.id, "role": "owner" if user.id == owner else user.role, "name": user.name}
-            for user in store.transact(roles.everybody)
+            for user in store.transact(lambda db: roles.everybody(db, owner))
         ]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))

@@ -2,8 +2,9 @@
 
 Account, chat and size are not read from a body: they come from the hook's row.
 
-Placeholders such as `{{ticker}}` are filled in by TradingView before it sends.
-Source: https://www.tradingview.com/support/solutions/43000531021/ (read 2026-11-21).
+Placeholders such as `{{ticker}}` are filled in by TradingView before it sends. `{{timenow}}` is when the alert fired,
+UTC and to the second, such as 2019-08-27T09:56:00Z.
+Source: https://www.tradingview.com/support/solutions/43000531021/ (a stored copy, read 2026-11-21).
 """
 
 from __future__ import annotations

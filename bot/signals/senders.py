@@ -3,7 +3,8 @@
 A header counts only when the connection comes from a proxy that the configuration names: anybody else can write it too.
 
 TradingView presents a client certificate, subject `CN=TradingView Webhooks`, and sends from four published addresses.
-Source: https://www.tradingview.com/support/solutions/43000529348/ (read 2026-11-21).
+Source: https://www.tradingview.com/support/solutions/43000680459/ on the certificate and
+https://www.tradingview.com/support/solutions/43000529348/ on the addresses (stored copies, read 2026-11-21).
 """
 
 from __future__ import annotations

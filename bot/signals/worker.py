@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bot.accounts import people, roles
 from bot.accounts.people import AccountRow
 from bot.accounts.roles import RANK
-from bot.clock import Clock
+from bot.clock import Clock, wait_at_most
 from bot.contract.errors import BotError, UserError
 from bot.signals import board, hooks
 from bot.signals.hooks import FRESH_MS, Job
@@ -75,13 +75,7 @@ class Worker:
                 await self.step()
             except Exception:
                 log.exception("signals could not be worked off")
-            looking = asyncio.ensure_future(self._clock.sleep(_LOOK_SECONDS))
-            waking = asyncio.ensure_future(self._wake.wait())
-            try:
-                await asyncio.wait((looking, waking), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                looking.cancel()
-                waking.cancel()
+            await wait_at_most(self._clock, _LOOK_SECONDS, self._wake)
 
     async def step(self) -> None:
         """Work off what waits, and bring cards up to date."""

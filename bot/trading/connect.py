@@ -13,7 +13,7 @@ from bot.clock import Clock
 from bot.contract.errors import UserError
 from bot.contract.models import ExchangeInfo
 from bot.store.database import Connection, Store
-from bot.trading import events
+from bot.trading import events, membership
 from bot.trading.gateway import Gateway
 from bot.trading.selftest import MAY_WITHDRAW, Step, check_key
 
@@ -25,10 +25,11 @@ _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"  # pasted along with text from a w
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A key that is stored, and what is known of it."""
+    """A key that is stored, what is known of it, and whether its owner was a stranger before."""
 
     account: AccountRow
     steps: tuple[Step, ...]
+    let_in: bool = False
 
     @property
     def is_verified(self) -> bool:
@@ -64,6 +65,7 @@ async def connect(
     label: str | None,
     fields: Mapping[str, str],
     options: Mapping[str, str] | None = None,
+    owner: int | None = None,
     has_looked: bool = False,
     on_step: OnStep = lambda _: None,
 ) -> Connected:
@@ -73,7 +75,7 @@ async def connect(
 
     Args:
         gateway: The way to the exchanges.
-        store: Where the account is added; the person too, when unknown.
+        store: Where the account is added. A stranger becomes a trader with their first key that is kept.
         vault: Seals the fields.
         clock: Ours.
         user_id: Whose key it is.
@@ -81,6 +83,7 @@ async def connect(
         label: The person's name for the account; `None` takes the next free one.
         fields: The exchange's credential fields, as they were pasted.
         options: `{"demo": "1"}` for the exchange's demo mode, and what `ExchangeInfo.options` names.
+        owner: The bot's owner, whom the configuration alone gives their role.
         has_looked: Whether the owner saw at the exchange that the right to withdraw is off.
         on_step: Told each step as soon as it is known.
 
@@ -99,13 +102,14 @@ async def connect(
 
     def add(db: Connection) -> tuple[AccountRow, bool]:
         is_new = people.get_user(db, user_id) is None
-        people.ensure_user(db, user_id, now_ms=now_ms)
+        people.ensure_user(db, user_id, "blocked", now_ms=now_ms)  # a key that is taken back lets nobody in
         name = label or people.next_label(db, user_id)
         account = people.add_account(db, user_id, exchange_id, name, now_ms, options=options)
         vault.seal(db, account, clean)
         return account, is_new
 
     account, is_new_person = await store.run(add)
+    lets_in = is_new_person and user_id != owner
 
     def take_back(db: Connection) -> None:
         people.remove_account(db, account.id, now_ms)
@@ -117,7 +121,8 @@ async def connect(
         )
         if is_new_person:
             db.execute(
-                "DELETE FROM users WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE user_id = ?1)",
+                "DELETE FROM users WHERE id = ?1 AND role = 'blocked'"
+                " AND NOT EXISTS (SELECT 1 FROM accounts WHERE user_id = ?1)",
                 (user_id,),
             )
 
@@ -134,11 +139,13 @@ async def connect(
     def note_it(db: Connection) -> AccountRow | None:
         looked = any(step.refusal == MAY_WITHDRAW for step in steps)
         detail = {"account": account.id, "exchange": exchange_id, **({"looked": True} if looked else {})}
+        if lets_in:
+            membership.let_in(db, user_id, "trader", owner=owner, now_ms=now_ms)
         events.record(db, kind="key added", detail=detail, now_ms=now_ms, user_id=user_id)
         return people.get_account(db, account.id)
 
     stored = await store.run(note_it)
-    return Connected(stored or account, steps)
+    return Connected(stored or account, steps, lets_in)
 
 
 def remove_key(db: Connection, account: AccountRow, now_ms: int) -> None:

@@ -46,8 +46,9 @@ async def test_command_for_another_bot_is_none_of_ours(chat: Chat, kind: str) ->
 
 async def test_command_unknown_is_answered_in_private_only(chat: Chat) -> None:
     """A typo gets a hint in the private chat; in a group it may be meant for another bot."""
-    assert await chat.say("/buuy BTC") == ["There is no command /buuy. /help lists them all."]
-    assert await chat.say("/buuy BTC", chat_id=GROUP, kind="supergroup") == []
+    assert await chat.say("/nnote BTC") == ["There is no command /nnote. Did you mean /note? /help lists them all."]
+    assert await chat.say("/weather") == ["There is no command /weather. /help lists them all."]
+    assert await chat.say("/nnote BTC", chat_id=GROUP, kind="supergroup") == []
 
 
 async def test_plain_text_gets_a_hint_in_private_only(chat: Chat) -> None:
@@ -141,7 +142,7 @@ async def test_answer_that_does_not_arrive_is_not_run_again(chat: Chat) -> None:
     """A command whose answer Telegram did not take was handled all the same."""
     inbox = Inbox(chat.room.store, chat.room.clock)
     sent = update(chat.services.sender.bot, message=message("/note"))
-    await inbox.take([sent])
+    await inbox.take([sent.to_dict()], chat.services.sender.bot)
     chat.telegram.fail("sendMessage", 502)
     await chat.dispatcher.handle(sent)
     assert (await inbox.waiting(chat.services.sender.bot), len(chat.ran)) == ([], 1)

@@ -67,6 +67,13 @@ async def test_late_order_refused_by_no_does_nothing(real: Chat) -> None:
     assert (real.telegram.shown[message_id], orders(real)) == (("Nothing was done.", []), [])
 
 
+async def test_late_panic_halts_all_the_same(real: Chat) -> None:
+    """It changes something, but it only takes a risk away."""
+    told = await missed(real, "/panic")
+    assert "Trading is halted" in told[0]
+    assert [tuple(row) for row in real.room.sql("SELECT user_id FROM halts")] == [(ANN,)]
+
+
 async def test_late_order_is_offered_although_its_price_is_not_known(real: Chat) -> None:
     """An exchange that does not answer takes nothing away but the price."""
     real.room.exchange.broken["/ticker"] = "error"
@@ -153,10 +160,10 @@ async def test_late_commands_of_several_people_make_one_message_each(real: Chat)
 async def test_late_command_that_was_taken_in_twice_is_offered_once(real: Chat) -> None:
     """A redelivered message is no second one; a crash before the offer went out brings it back."""
     sent = real.written("/buy BTC/USDT 0.5", age_seconds=TWELVE)
-    await real.inbox.take([sent])
+    await real.take([sent])
     real.restart()
     [back] = await real.inbox.waiting(real.services.sender.bot)
-    assert await real.inbox.take([sent]) == []
+    assert await real.take([sent]) == []
     await real.dispatcher.handle(back)
     assert (len(real.telegram.texts()), await real.inbox.waiting(real.services.sender.bot)) == (1, [])
 

@@ -58,6 +58,14 @@ def test_parse_number_one_comma_asks_which_is_meant(text: str, readings: str) ->
     assert caught.value.code == "AMBIGUOUS_NUMBER"
 
 
+@pytest.mark.parametrize("text", ["-5", "−0.5k"])
+def test_parse_number_below_zero_says_so(text: str) -> None:
+    """What is wrong with -5 is its minus; that it is no number would be untrue."""
+    with pytest.raises(UserError, match="is below zero") as caught:
+        parse_number(text)
+    assert caught.value.code == "NOT_A_NUMBER"
+
+
 @pytest.mark.parametrize(
     "text",
     [

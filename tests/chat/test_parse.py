@@ -158,7 +158,7 @@ def test_parse_order_not_understood_says_why(text: str, code: str, message: str)
 )
 def test_parse_order_size_outside_the_grammar_is_refused(size: str) -> None:
     """Nothing but a plain positive number becomes an amount."""
-    with pytest.raises(UserError, match=r"is not a number|I do not understand"):
+    with pytest.raises(UserError, match=r"is not a number|is below zero|I do not understand"):
         parse_order("buy", f"btc/usdt {size}")
 
 

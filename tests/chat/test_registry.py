@@ -109,6 +109,15 @@ def test_every_button_has_an_action() -> None:
     assert made == REGISTRY.actions.keys()
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("sel", "/sell"), ("buuy", "/buy"), ("balence", "/balance"), ("weather", None), ("", None)]
+)
+def test_unknown_command_names_the_one_that_was_meant(typed: str, meant: str | None) -> None:
+    """A slip of the finger is told with the command next to it; anything else points to /help alone."""
+    hint = f" Did you mean {meant}?" if meant else ""
+    assert commands.registry().unknown(typed) == f"There is no command /{typed}.{hint} /help lists them all."
+
+
 def test_every_command_named_in_a_text_exists() -> None:
     """Where the bot tells somebody to send a command, there is one."""
     named = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.accounts import people
-from bot.store.backup import verify
+from bot.store.backup import back_up, verify
 from bot.store.database import DirectoryLock, Store
 from bot.store.errors import StoreError
 from bot.trading import events, journal
@@ -89,6 +89,35 @@ def test_backup_of_a_log_that_was_changed_is_refused_and_leaves_nothing(ready: A
     result = ready.run("backup", str(tmp_path / "copy.db"))
     assert (result.exit_code, "event 1 of its log was changed" in result.stderr) == (1, True)
     assert not (tmp_path / "copy.db").exists()
+
+
+def test_backup_stopped_in_the_middle_leaves_nothing_under_its_name(
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is written and checked the copy has another name; what a stop left does not stand in the way later."""
+    target, seen = tmp_path / "copy.db", list[set[str]]()
+
+    def stop(database: Path, written: Path, *proofs: Any) -> None:
+        back_up(database, written, *proofs)
+        seen.append({each.name for each in tmp_path.glob("copy.db*")})
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bot.cli.backup.back_up", stop)
+        assert ready.run("backup", str(target)).exit_code != 0
+    assert (seen, target.exists()) == ([{"copy.db.part"}], False)
+    assert ready.run("backup", str(target)).exit_code == 0
+    assert ({each.name for each in tmp_path.glob("copy.db*")}, people_in(target)) == ({"copy.db"}, [7])
+
+
+def test_backup_has_its_name_on_the_disk_before_it_says_so(
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory is waited for once the copy has its final name; else a power cut could take the name back."""
+    target, seen = tmp_path / "copy.db", list[tuple[str, bool]]()
+    monkeypatch.setattr("bot.cli.backup.sync", lambda path: seen.append((path.name, target.exists())))
+    assert ready.run("backup", str(target)).exit_code == 0
+    assert seen == [(tmp_path.name, True)]
 
 
 def test_backup_without_a_database_says_so(installation: Any) -> None:

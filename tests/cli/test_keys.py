@@ -81,6 +81,37 @@ def test_add_for_another_person_makes_their_row(installation: Any) -> None:
     assert (account.user_id, account.label, account.options) == (12, "spot", {"demo": "1"})
 
 
+def told(installation: Any, query: str) -> list[tuple[Any, ...]]:
+    store = Store(installation.database)
+    found = store.transact(lambda db: [tuple(row) for row in db.execute(query).fetchall()])
+    store.close()
+    return found
+
+
+def test_add_for_a_stranger_makes_a_trader_and_says_so_in_the_log_and_to_the_owner(installation: Any) -> None:
+    """Who comes in by a key comes in like others: one event of the chain, a word to the owner and to the person."""
+    result = add(installation, "--user", "12")
+    again = add(installation, "--user", "12")
+    sentence = "User 12 was a stranger and may now use the bot as trader. To end that: tradewire users block 12"
+    assert (result.stdout.splitlines()[-1], sentence in again.stdout) == (sentence, False)
+    assert told(installation, "SELECT role FROM users WHERE id=12") == [("trader",)]
+    assert told(installation, "SELECT user_id, detail FROM events WHERE kind='role'") == [
+        (12, '{"by":"the server","key":true,"role":"trader","was":"stranger"}')
+    ]
+    notes = told(installation, "SELECT chat_id, json_extract(payload, '$.text') FROM outbox ORDER BY chat_id")
+    assert notes == [
+        (7, "12 may use the bot as trader. A key of theirs was added on the server."),
+        (12, "You may now use this bot as trader. /help lists everything."),
+    ]
+
+
+def test_add_for_the_owner_gives_no_role_beside_that_of_the_configuration(installation: Any) -> None:
+    """Named otherwise by the configuration tomorrow, the former owner may do nothing."""
+    result = add(installation)
+    assert ("stranger" in result.stdout, told(installation, "SELECT id, role FROM users")) == (False, [(7, "blocked")])
+    assert told(installation, "SELECT kind FROM events") == [("key added",)]
+
+
 def test_add_twice_takes_the_next_name(installation: Any) -> None:
     """Without --label the second account has a name of its own."""
     add(installation)

@@ -13,6 +13,7 @@ from typing import Literal
 
 import pytest
 
+from bot.accounts import people
 from bot.accounts.vault import create_master_key
 from bot.chat import app
 from bot.chat.pacer import LOCAL
@@ -81,9 +82,10 @@ class Desk:
         await self.instance.close()
 
     async def connect(self, label: str = "main") -> None:
-        """Give Ann a key, as `tradewire keys add` does."""
+        """Give Ann, who may trade here, a key, as `tradewire keys add` does."""
         assert self.instance is not None
         it = self.instance
+        it.store.transact(lambda db: people.ensure_user(db, ANN, now_ms=it.clock.now_ms()))
         await connect(
             it.gateway, it.store, it.vault, it.clock, user_id=ANN, exchange_id="bitget", label=label, fields=KEY
         )

@@ -65,7 +65,7 @@ async def backlog(directory: Path, size: int) -> Chat:
                 updates.append(update(bot, **{chance.choice(("edited_message", "message")): edited}))
             case _:
                 updates.append(chat.written(text, user_id=person, age_seconds=age))
-    taken = [each for start in range(0, size, 100) for each in await chat.inbox.take(updates[start : start + 100])]
+    taken = [each for start in range(0, size, 100) for each in await chat.take(updates[start : start + 100])]
     await chat.handle(taken)
     return chat
 

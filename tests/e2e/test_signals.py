@@ -233,7 +233,7 @@ async def test_hook_with_a_code_places_one_order_without_asking(club: Club, monk
         await club.seen("BTC/USDT  BUY at market")
         assert desk.exchange.placing_requests == 0
         desk.say(codes.code())
-        await desk.see("an order, without asking · $60 each · at most $200 a day · BTC/USDT.")
+        await desk.see("an order, without asking · $60 each · at most $200 a day · BTC/USDT.", "must say when")
         text = body()
         assert [(await client.post(address, content=text)).text for _ in range(4)] == ["taken", *["repeated"] * 3]
     await desk.see("✅ Filled")

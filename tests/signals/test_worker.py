@@ -87,6 +87,39 @@ async def test_auto_places_one_order_within_its_bounds(door: Door) -> None:
     assert results(door) == ["order #1"]
 
 
+@pytest.mark.parametrize("fields", [{"time": None, "seq": 1}, {"id": None}])
+async def test_auto_alert_with_a_time_or_a_number_is_placed_once_and_never_again(
+    door: Door, fields: dict[str, Any]
+) -> None:
+    """Played back in the same minute or after ids are forgotten, the same bytes place nothing."""
+    door.set_mode("auto", **AUTO)
+    text = door.body(**fields)
+    assert await door.post(text) == (200, "taken")
+    await door.worker.step()
+    await door.room.desk.drain()
+    answers = [await door.post(text)]
+    door.room.clock.advance(2 * hooks.KEEP_MS / 1000)
+    door.room.store.transact(lambda db: hooks.recover(db, door.room.clock.now_ms()))
+    answers.append(await door.post(text))
+    await door.worker.step()
+    await door.room.desk.drain()
+    assert all(answer in {(200, "repeated"), (200, "late"), (200, "out of order")} for answer in answers)
+    assert len(door.room.exchange.placing) == 1
+
+
+@pytest.mark.parametrize("text", [b"BUY BTCUSDT", b'{"id": "n", "ticker": "BTCUSDT", "side": "buy"}'])
+async def test_auto_alert_without_time_and_number_is_refused_and_its_owner_told_once(door: Door, text: bytes) -> None:
+    """It could be played back by whoever saw it: nothing is kept of it, in the other modes it is taken."""
+    door.set_mode("auto", **AUTO)
+    answers = [await door.post(text) for _ in range(3)]
+    assert answers == [(400, hooks.WHY["undated"])] * 3
+    assert (door.taken, door.rows("SELECT ignored, last FROM hooks")) == (0, [(3, "undated")])
+    assert door.notes() == [f"Hook tv: an alert was ignored. {hooks.WHY['undated']}"]
+    assert 'Add "time": "{{timenow}}" to the message' in door.notes()[0]
+    door.set_mode("notify")
+    assert await door.post(text) == (200, "taken")
+
+
 def _other_pair(door: Door) -> dict[str, Any]:
     return {"ticker": "ETHUSDT"}
 

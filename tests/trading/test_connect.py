@@ -159,7 +159,7 @@ def connecting(gateway: Gateway, store: Store, vault: Vault) -> Any:
     """`connect` with everything but what a test changes."""
 
     def start(**changes: Any) -> Any:
-        choices = {"user_id": 7, "exchange_id": "acme", "label": None, "fields": FIELDS, **changes}
+        choices = {"user_id": 7, "owner": 7, "exchange_id": "acme", "label": None, "fields": FIELDS, **changes}
         return connect(gateway, store, vault, FakeClock(), **choices)
 
     return start

@@ -103,7 +103,7 @@ async def _holdings(call: Call, account: AccountRow) -> Text:
         rows.append((asset, held_text, shown + locked))
     known = [value for value in worth.values() if value is not None]
     if known:
-        rows.append(("Total", f"≈ {format_money(sum(known, Decimal(0)))}", "USDT"))
+        rows.append(("Total", "", f"≈ {format_money(sum(known, Decimal(0)))} USDT"))
     text.table(rows)
     if dust:
         text.line(f"and {dust} small rests below 1 USDT")
@@ -229,7 +229,7 @@ def _column(keys: tuple[Key, ...]) -> tuple[tuple[Key, ...], ...]:
 
 
 COMMANDS = (
-    Command("balance", balance, "What you hold", "Look", "[ACCOUNT]", "/balance", reads=True),
+    Command("balance", balance, "What you hold", "Look", "[ACCOUNT]", "/balance", runs_late=True),
     Command("accounts", accounts, "Your accounts; choose the default", "Accounts"),
     Command("paper", paper, "Trade without real money", "Accounts", "on | off [ACCOUNT]", "/paper on"),
 )

@@ -306,7 +306,7 @@ COMMANDS = (
         "/alert BTC/USDT > 60k",
         details=_DETAILS,
     ),
-    Command("alerts", alerts, "Alerts: list, snooze, edit, delete", "Look", reads=True),
+    Command("alerts", alerts, "Alerts: list, snooze, edit, delete", "Look", runs_late=True),
 )
 ACTIONS = (
     Action("alert_list", alerts),

@@ -63,10 +63,10 @@ def _marks(db: Connection, call: Call, market: Market) -> tuple[Mark, ...]:
         found += [Mark(each.side, each.price, each.at_ms) for each in trades if each.symbol == market.symbol]
     for order in queries.in_states(db, LIVE):
         if order.user_id == user_id and order.symbol == market.symbol:
-            for kind, name in (("order", "price"), ("stop", "stop_price")):
-                if order.params.get(name):
-                    what = order.side if kind == "order" else f"stop {order.side}"
-                    found.append(Mark(kind, Decimal(order.params[name]), label=f"{what} #{order.id}"))  # type: ignore[arg-type]
+            if price := order.params.get("price"):
+                found.append(Mark("order", Decimal(price), label=f"{order.side} #{order.id}"))
+            if price := order.params.get("stop_price"):
+                found.append(Mark("stop", Decimal(price), label=f"stop {order.side} #{order.id}"))
     query = "SELECT id, at FROM alerts WHERE user_id=? AND symbol=? AND ended='' AND kind IN ('above', 'below')"
     waiting = db.execute(query, (user_id, market.symbol)).fetchall()
     return (*found, *(Mark("alert", Decimal(row["at"]), label=f"alert #{row['id']}") for row in waiting))
@@ -81,6 +81,6 @@ COMMANDS = (
         "PAIR [1m | 5m | 15m | 30m | 1h | 4h | 1d]",
         "/chart BTC/USDT 1h",
         details="In your private chat it shows your own fills, open orders, stops and alerts, too.",
-        reads=True,
+        runs_late=True,
     ),
 )

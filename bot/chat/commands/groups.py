@@ -69,6 +69,17 @@ async def mute(call: Call) -> Reply:
     return say(f"{what}: none until {clock(until_ms)}." if until_ms else f"{what}: not muted.")
 
 
+async def check_may_post(call: Call, chat_id: int) -> None:
+    """Refuse who may not have something posted in a group, as it was set up with /group.
+
+    Raises:
+        UserError: `GROUP_ADMIN`, or the group is not one that is posted to.
+    """
+    found = await call.services.store.run(lambda db: groups.get(db, chat_id))
+    if found.posters == "administrators" and not (await _member(call, chat_id)).is_administrator:
+        raise UserError("In this group only its administrators may have something posted.", code="GROUP_ADMIN")
+
+
 async def set_level(call: Call) -> Reply:
     """Say how loud an event is posted."""
     event, level = call.payload["event"], call.payload["level"]
@@ -89,7 +100,7 @@ async def set_fills(call: Call) -> Reply:
     if amounts is None:
         await call.services.store.run(lambda db: groups.unshare(db, chat_id, user_id, now_ms))
         return await _card(call)
-    member = await _member(call)
+    member = await _member(call, call.who.chat_id)
     await call.services.store.run(
         lambda db: groups.share(
             db,
@@ -124,7 +135,7 @@ async def _card(call: Call) -> Reply:
         return groups.get(db, chat_id), groups.shared_by(db, chat_id), own.get(chat_id)
 
     found, shared, own = await call.services.store.run(look)
-    member, now_ms = await _member(call), call.services.clock.now_ms()
+    member, now_ms = await _member(call, call.who.chat_id), call.services.clock.now_ms()
     text = Text().bold(found.title or "This group").line()
     for event in EVENTS:
         text.line(_described(found, event, now_ms))
@@ -167,9 +178,9 @@ def _own_buttons(own: bool | None) -> tuple[tuple[Key, ...], ...]:
     )
 
 
-async def _member(call: Call) -> Member:
-    services, who = call.services, call.who
-    return await services.members.get(services.sender.bot, who.chat_id, who.user_id, services.clock.monotonic())
+async def _member(call: Call, chat_id: int) -> Member:
+    services = call.services
+    return await services.members.get(services.sender.bot, chat_id, call.who.user_id, services.clock.monotonic())
 
 
 async def _title(call: Call) -> str:

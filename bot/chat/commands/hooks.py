@@ -8,6 +8,7 @@ from decimal import Decimal
 from telegram.error import TelegramError
 
 from bot.chat.codes import after_code, has_factor
+from bot.chat.commands.groups import check_may_post
 from bot.chat.numbers import format_amount, parse_number
 from bot.chat.registry import Call, Command
 from bot.chat.reply import Copy, Reply, say
@@ -17,11 +18,9 @@ from bot.contract.errors import UserError
 from bot.redact import redactor
 from bot.signals import alert, hooks
 from bot.signals.alert import Unreadable
-from bot.signals.hooks import MODES, WHY, Hook, Mode, Verdict
+from bot.signals.hooks import MODES, PATH, WHY, Hook, Mode, Verdict
 from bot.signals.idea import pair_of
-from bot.signals.web import PATH
 from bot.store.database import Connection
-from bot.trading import groups
 
 STRATEGY = (
     '{"id":"{{timenow}} {{strategy.order.id}}","time":"{{timenow}}","ticker":"{{exchange}}:{{ticker}}",'
@@ -39,6 +38,10 @@ _WHAT: dict[Mode, str] = {
     "ask": "an alert becomes a preview that waits for your Confirm",
     "auto": "an alert becomes an order, without asking",
 }
+_DATED = (
+    " Its alerts must say when they were sent, as the templates do, or carry a sequence number that grows; others are "
+    "ignored."
+)
 _OFF = (
     "Alerts from outside are switched off. The operator switches them on with [hooks] enabled = true in the "
     "configuration."
@@ -69,7 +72,7 @@ async def _new(call: Call) -> Reply | None:
             "Name it, such as /hook new tv, or /hook new tv on LABEL for one of your accounts.", code="HOOK"
         )
     if not who.is_private:
-        await _check_may_post(call)
+        await check_may_post(call, who.chat_id)
     account = await call.account(match[2]) if match[2] or await call.accounts() else None
     now_ms = services.clock.now_ms()
     made, token = await services.store.run(
@@ -84,15 +87,6 @@ async def _new(call: Call) -> Reply | None:
     )
     await _show_address(call, made, token)
     return None if who.is_private else say(f"Hook {made.name} shows its cards here. I sent you its address in private.")
-
-
-async def _check_may_post(call: Call) -> None:
-    services, who = call.services, call.who
-    found = await services.store.run(lambda db: groups.get(db, who.chat_id))
-    now = services.clock.monotonic()
-    member = await services.members.get(services.sender.bot, who.chat_id, who.user_id, now)
-    if found.posters == "administrators" and not member.is_administrator:
-        raise UserError("In this group only its administrators may have something posted.", code="GROUP_ADMIN")
 
 
 async def _show_address(call: Call, made: Hook, token: str) -> None:
@@ -202,7 +196,8 @@ async def _mode(call: Call) -> Reply | None:
             return hooks.set_mode(db, current, mode, size=size, day=day, pairs=pairs, now_ms=now_ms)
 
         changed = await call.services.store.run(change)
-        return say(f"Hook {changed.name}: {_WHAT[changed.mode]}{_bounds(changed)}.")
+        also = _DATED if changed.mode == "auto" else ""
+        return say(f"Hook {changed.name}: {_WHAT[changed.mode]}{_bounds(changed)}.{also}")
 
     if mode != "auto":
         return await go_on(call)
@@ -275,7 +270,8 @@ COMMANDS = (
             "list: your hooks and what became of their last alerts.\n"
             "test NAME BODY: what a body would do; nothing is done.\n"
             "mode NAME notify | ask $SIZE [PAIRS] | auto $SIZE day $MOST PAIRS: a card; a preview with Confirm; an "
-            "order without asking, which takes a code of your second factor.\n"
+            'order without asking, which takes a code of your second factor. Its alerts must carry "time", such as '
+            '{{timenow}} of TradingView, or a growing "sequence": nobody can send an old one again.\n'
             "rotate NAME: another address. off NAME: ends it."
         ),
     ),

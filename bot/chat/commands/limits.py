@@ -30,6 +30,7 @@ _TITLES = {
     "code": ("Code above", "USDT"),
     "approval": ("Approval above", "USDT"),
 }
+_LONGEST_SHOWN = 30
 _WHOLE = frozenset({"open", "minute"})
 _USAGE = "Write for example /limits order 500, /limits pairs BTC/USDT ETH/USDT or /limits day off."
 
@@ -39,8 +40,10 @@ async def show(call: Call) -> Reply | None:
     name, *words = call.args.split()[:40] or [""]
     if not name:
         return await _table(call)
-    if name.lower() not in _TITLES or not words:
-        raise UserError(f"{_USAGE} Names: {', '.join(_TITLES)}.")
+    if name.lower() not in _TITLES:
+        raise UserError(f'There is no limit named "{name[:_LONGEST_SHOWN]}". Names: {", ".join(_TITLES)}. {_USAGE}')
+    if not words:
+        raise UserError(f"What shall the limit {name.lower()} be? {_USAGE} Nothing was changed.")
     return await _change(call, name.lower(), words)
 
 

@@ -242,8 +242,8 @@ def _clock(at_ms: int) -> str:
 
 
 COMMANDS = (
-    Command("orders", orders, "Open orders", "Look", "[PAIR]", "/orders", reads=True),
-    Command("order", order, "One order's whole life", "Look", "NUMBER", "/order 42", reads=True),
+    Command("orders", orders, "Open orders", "Look", "[PAIR]", "/orders", runs_late=True),
+    Command("order", order, "One order's whole life", "Look", "NUMBER", "/order 42", runs_late=True),
     Command(
         "cancel",
         cancel,
@@ -253,7 +253,7 @@ COMMANDS = (
         "/cancel 42",
         offer=offer,
     ),
-    Command("history", history, "Your fills", "Look", "[PAIR] [HOW MANY]", "/history BTC/USDT 20", reads=True),
+    Command("history", history, "Your fills", "Look", "[PAIR] [HOW MANY]", "/history BTC/USDT 20", runs_late=True),
 )
 ACTIONS = (
     Action("order", order),

@@ -111,7 +111,7 @@ COMMANDS = (
         "Trade",
         "[all | ID]",
         "/panic",
-        reads=True,  # one that came late is run all the same: it takes a risk away
+        runs_late=True,
         details="Nothing is sent any more: yours, or with all everybody's (owner and administrators). Open orders stay "
         "until you cancel them. /resume ends it.",
     ),

@@ -89,8 +89,8 @@ async def _take_back(call: Call, token_hash: bytes) -> bool:
 async def users(call: Call) -> Reply:
     """List the people, and the strangers who wrote today."""
     page = int(call.payload.get("page", 0))
-    everybody = await call.services.store.run(roles.everybody)
     owner = _owner(call)
+    everybody = await call.services.store.run(lambda db: roles.everybody(db, owner))
     known = {user.id for user in everybody}
     shown = everybody[page * _PAGE : (page + 1) * _PAGE]
     text = Text().bold(f"People · {len(everybody)}").line()
@@ -199,7 +199,7 @@ COMMANDS = (
         "/invite trader 15m",
         details="Roles: viewer, trader, admin; yours must be higher. The link works once, within 15 minutes at most.",
     ),
-    Command("users", users, "Who may use the bot: let in, change, block", "Bot", reads=True),
+    Command("users", users, "Who may use the bot: let in, change, block", "Bot", runs_late=True),
 )
 ACTIONS = (
     Action("users", users),

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from bot.accounts.roles import RANK
 from bot.chat import rules
+from bot.chat.commands.groups import check_may_post
 from bot.chat.commands.trade import preview
 from bot.chat.parse import parse_order
 from bot.chat.registry import Action, Call, Command
@@ -19,7 +20,6 @@ from bot.signals import board, words
 from bot.signals.idea import Idea, intent_of
 from bot.signals.words import Reading
 from bot.store.database import Connection
-from bot.trading import groups
 from bot.trading.confirm import Button
 from bot.trading.intent import Intent, Size
 
@@ -36,7 +36,7 @@ async def signal(call: Call) -> Reply | None:
         return await (_cancel(call, number) if match[1].lower() == "cancel" else _change(call, number, match[3] or ""))
     if call.who.is_private:
         raise UserError(f"Write it in the group that shall see it. {_USAGE}", code="SIGNAL")
-    await _check_may_post(call, call.who.chat_id)
+    await check_may_post(call, call.who.chat_id)
     if not call.args:
         raise UserError(_USAGE, code="SIGNAL")
     reading = words.read(call.args)
@@ -55,7 +55,7 @@ async def signal(call: Call) -> Reply | None:
 
 async def approved(call: Call) -> Reply | None:
     """Post a signal that its author looked at."""
-    await _check_may_post(call, call.payload["chat"])
+    await check_may_post(call, call.payload["chat"])
     idea = Idea.from_json(call.payload["idea"])
     await _post(call, call.payload["chat"], idea, call.payload["valid_ms"])
     return say("Posted.")
@@ -113,17 +113,6 @@ def _reading(reading: Reading) -> Text:
 
 def _quoted(reading: Reading) -> str:
     return ", ".join(f'"{each}"' for each in reading.left_out[:8])
-
-
-async def _check_may_post(call: Call, chat_id: int) -> None:
-    """Refuse who may not post in a group: see how it was set up with /group."""
-    services, who = call.services, call.who
-    found = await services.store.run(lambda db: groups.get(db, chat_id))
-    if found.posters == "administrators":
-        now = services.clock.monotonic()
-        member = await services.members.get(services.sender.bot, chat_id, who.user_id, now)
-        if not member.is_administrator:
-            raise UserError("In this group only its administrators may have something posted.", code="GROUP_ADMIN")
 
 
 # Following
@@ -219,7 +208,7 @@ COMMANDS = (
         "Trade",
         "[SIZE | ask | on | off]",
         "/signals $50",
-        reads=False,
+        runs_late=False,
     ),
 )
 ACTIONS = (Action("signal_post", approved), Action("signal_cancel", canceled))

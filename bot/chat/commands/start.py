@@ -34,11 +34,12 @@ async def help_(call: Call) -> Reply:
     """List the commands, or explain one."""
     from bot.chat.commands import registry
 
-    commands = registry().commands
+    known = registry()
+    commands = known.commands
     wanted = call.args.lstrip("/").lower()
     if wanted:
         if wanted not in commands:
-            raise UserError(f"There is no command /{wanted[:32]}. /help lists them all.")
+            raise UserError(known.unknown(wanted))
         return Reply(_explained(commands[wanted]))
     text = Text()
     for topic in _TOPICS:
@@ -69,7 +70,7 @@ def _explained(command: Command) -> Text:
 
 
 COMMANDS = (
-    Command("start", start, "Say hello and see the first step", "Start", reads=True),
-    Command("help", help_, "What I can do", "Start", usage="[command]", example="/help buy", reads=True),
-    Command("id", id_, "Your numeric id and this chat's", "Start", reads=True),
+    Command("start", start, "Say hello and see the first step", "Start", runs_late=True),
+    Command("help", help_, "What I can do", "Start", usage="[command]", example="/help buy", runs_late=True),
+    Command("id", id_, "Your numeric id and this chat's", "Start", runs_late=True),
 )

@@ -269,7 +269,7 @@ COMMANDS = (
         details=_GRAMMAR,
         offer=partial(offer, side="sell"),
     ),
-    Command("trade", trade, "Order by buttons", "Trade", "[PAIR]", "/trade BTC/USDT", reads=True),
+    Command("trade", trade, "Order by buttons", "Trade", "[PAIR]", "/trade BTC/USDT", runs_late=True),
 )
 ACTIONS = (
     Action("ask", ask),
