@@ -26,7 +26,7 @@ def serve(place, close=None, prepare=None):
     """Answer questions from standard input: `{"orders": 100, "at_once": 1}`, or `"figure": "cpu"` with it.
 
     Args:
-        place: Places one order; a coroutine function.
+        place: Places one order; a coroutine function. It may return the seconds that count.
         close: Lets go of everything; a coroutine function.
         prepare: Makes ready for a number of orders by so many users, before the time is taken; a function.
 
@@ -43,8 +43,8 @@ def serve(place, close=None, prepare=None):
             times, until = [], time.monotonic() + _LONGEST_SECONDS
             while len(times) < orders and time.monotonic() < until:
                 began = read()
-                await place()
-                times.append(read() - began)
+                took = await place()
+                times.append(read() - began if took is None else took)
             return statistics.median(times)
 
         async def user():

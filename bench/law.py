@@ -8,8 +8,8 @@ import sys
 from bench.rounds import medians, server, started, table, write
 
 CCXT = os.environ.get("TRADEWIRE_CCXT_PYTHON", "")
-COMMITS = 3
-"""Confirmed, sending, answered."""
+COMMITS = 2
+"""Confirmed and sending, answered."""
 
 
 def main(*, smoke: bool) -> None:
@@ -23,10 +23,15 @@ def main(*, smoke: bool) -> None:
         }
         if CCXT:
             commands["ccxt + a sqlite-utils FULL row before and after"] = [CCXT, "bench/peers/ccxt_law.py", origin]
-        with started(commands) as clients:
+        on_the_way = {
+            "tradewire, press to the request on the wire": [*own, "bench.peers.tradewire_law", origin, "--press"],
+            "the bare SQLite commit in it": [*own, "bench.peers.commits", "1"],
+        }
+        with started(commands) as clients, started(on_the_way) as pressed:
             rounds, orders = (1, 3) if smoke else (5, 60)
             one = medians(clients, rounds, orders=orders, at_once=1)
             users = 3 if smoke else 100
+            ours, bare = medians(pressed, rounds, orders=orders, at_once=1).values()
             many = medians(clients, rounds, orders=max(users, 2 * orders) if smoke else 3 * users, at_once=users)
     base = next((name for name in one if name.startswith("ccxt")), next(iter(one)))
     head = ["way", "time of one order", f"orders/s, {users} users", "(median, one)", f"(orders/s, {users} users)"]
@@ -41,6 +46,10 @@ def main(*, smoke: bool) -> None:
         for name in one
     ]
     text = table(head, rows)
+    text += (
+        f"\nFrom the press to the request on the wire: {ours / bare:.1f} times the bare SQLite commit that it contains"
+        f" ({ours * 1e6:,.0f} us and {bare * 1e6:,.0f} us).\n"
+    )
     print(text)
     if not smoke:
         note = f"Ratios to {base}. Every commit FULL, on the disk. One core, five alternating rounds, medians.\n\n"

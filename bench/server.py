@@ -17,8 +17,8 @@ def framed(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-class Exchange(asyncio.Protocol):
-    """Answers every request with the acknowledgement of an order."""
+class Exchange(asyncio.BufferedProtocol):
+    """Answers every request with the acknowledgement of an order; reads into memory that it keeps, which is quicker."""
 
     reply = framed(ORDER)
 
@@ -26,9 +26,13 @@ class Exchange(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.waiting = b""
+        self.room = memoryview(bytearray(16384))
 
-    def data_received(self, data: bytes) -> None:
-        self.waiting += data
+    def get_buffer(self, _: int) -> memoryview:
+        return self.room
+
+    def buffer_updated(self, size: int) -> None:
+        self.waiting += self.room[:size]
         while True:
             head, end, rest = self.waiting.partition(b"\r\n\r\n")
             if not end:

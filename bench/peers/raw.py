@@ -13,14 +13,18 @@ MESSAGE = b"POST /api/v2/spot/trade/place-order HTTP/1.1\r\nHost: x\r\nContent-L
 idle: list["Raw"] = []
 
 
-class Raw(asyncio.Protocol):
+class Raw(asyncio.BufferedProtocol):
     """One connection; an answer comes in one piece here."""
 
     def connection_made(self, transport):
         self.transport = transport
+        self.room = bytearray(4096)
 
-    def data_received(self, data):
-        self.answer.set_result(data)
+    def get_buffer(self, _):
+        return self.room
+
+    def buffer_updated(self, size):
+        self.answer.set_result(bytes(self.room[:size]))
 
     async def ask(self):
         self.answer = asyncio.get_running_loop().create_future()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sys
 import tempfile
+import time
 from collections import deque
 from dataclasses import replace
 from decimal import Decimal
@@ -15,7 +17,7 @@ import tradewire_bitget
 
 from bench.clients import serve
 from bench.peers.tradewire_order import MARKET
-from bot import Balance, Limit, Ticker
+from bot import Balance, Limit, Request, Response, Ticker
 from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.accounts.vault import MasterKey, Vault
@@ -38,6 +40,16 @@ from bot.trading.reconcile import Reconciler
 _DAY_MS = 86_400_000
 
 
+class TimedWire(HttpWire):
+    """Notes when a request is about to be written."""
+
+    reached = 0.0
+
+    async def send(self, request: Request, *, timeout_seconds: float) -> Response:
+        self.reached = time.perf_counter()
+        return await super().send(request, timeout_seconds=timeout_seconds)
+
+
 class Bot:
     """Everything between a button and the wire; nobody reads the outbox, and nothing asks after the orders."""
 
@@ -48,8 +60,8 @@ class Bot:
         self.store.transact(journal.install_law)
         registered = registry.register(Plugin("bitget", tradewire_bitget))
         info = replace(registered.info, limits={name: (Limit(10**9, 1),) for name in registered.info.limits})
-        wire = HttpWire(info.title, dict.fromkeys(info.hosts, origin))
-        self.transport = Transport(info, registered.hook, wire, self.clock)
+        self.wire = TimedWire(info.title, dict.fromkeys(info.hosts, origin))
+        self.transport = Transport(info, registered.hook, self.wire, self.clock)
 
         async def clock_is_right() -> None:
             return None
@@ -59,6 +71,8 @@ class Bot:
         exchanges = {"bitget": Exchange(replace(registered, info=info), self.transport)}
         self.gateway = Gateway(self.store, self.vault, self.clock, exchanges)
         self.reconciler = Reconciler(self.store, self.gateway, self.clock, lambda: None)
+        self._answers: dict[int, asyncio.Future[None]] = {}
+        self.reconciler.watch = lambda order_id: self._answered(order_id).set_result(None)  # type: ignore[method-assign]
         self.desk = Desk(self.store, self.gateway, self.reconciler, self.clock, lambda: None, ceiling=ceiling)
         self.intent = Intent(
             side="buy", pair="BTC/USDT", size=Amount(Decimal("0.001"), "BTC"), price=Fixed(Decimal("25000.5"))
@@ -138,15 +152,29 @@ class Bot:
         """Let the user whose turn it is press a button, and see the order through to its stored answer."""
         user_id = self.free.popleft()
         await self.place_of(user_id)
-        self.free.append(user_id)
+        if self.ready[user_id]:
+            self.free.append(user_id)
 
     async def place_of(self, user_id: int) -> None:
         """Let a user press a button, and see the order through to its stored answer."""
         data, message_id = self.ready[user_id].pop()
-        pressed = await self.desk.press(data, user_id=user_id, chat_id=user_id, message_id=message_id)
+        where = {"user_id": user_id, "chat_id": user_id, "message_id": message_id}
+        pressed = await self.desk.press(data, **where, may_send=True)
         assert isinstance(pressed, tuple), pressed
         assert pressed[1] is not None, pressed
-        await self.desk._sender._place(pressed[1])
+        assert pressed[1].state == "sending", pressed
+        await self._answered(pressed[1].id)
+        del self._answers[pressed[1].id]
+
+    async def press(self) -> float:
+        """Do as `place`, and return the seconds from the press until the request was about to be written."""
+        began = time.perf_counter()
+        await self.place()
+        return self.wire.reached - began
+
+    def _answered(self, order_id: int) -> asyncio.Future[None]:
+        """Return what ends with the order's answer stored."""
+        return self._answers.setdefault(order_id, asyncio.get_running_loop().create_future())
 
     async def close(self) -> None:
         """Let go of everything."""
@@ -157,4 +185,4 @@ class Bot:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         bot = Bot(sys.argv[1], Path(name))
-        serve(bot.place, bot.close, bot.prepare)
+        serve(bot.press if "--press" in sys.argv else bot.place, bot.close, bot.prepare)
