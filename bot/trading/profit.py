@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal, localcontext
 
 from bot.store.database import Connection
@@ -32,16 +33,17 @@ def of_day(db: Connection, user_id: int, *, is_paper: bool, now_ms: int) -> Deci
         return result.quantize(Decimal("1e-8"))
 
 
-def _of_pairs_sold(db: Connection, user_id: int, since_ms: int) -> list[OrderRow]:
-    """Return all that filled of what the person sold something of since; nothing else can have brought anything."""
-    sold = (
-        "SELECT account_id, symbol FROM orders WHERE user_id=? AND side='sell' AND filled<>'0' AND updated_ms>=?"
-        " AND state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled')"
-        " UNION SELECT account_id, symbol FROM orders"
-        " WHERE user_id=? AND side='sell' AND filled<>'0' AND updated_ms>=? AND state IN ('filled', 'canceled')"
+def _of_pairs_sold(db: Connection, user_id: int, since_ms: int) -> Iterator[OrderRow]:
+    """Yield all that filled of what the person sold something of since; nothing else can have brought anything."""
+    sold = "SELECT DISTINCT account_id, symbol FROM orders WHERE side='sell' AND filled<>'0' AND updated_ms>=?"
+    live = f"{sold} AND user_id=? AND state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled')"
+    ended = (
+        f"{sold} AND +user_id=? AND state IN ('filled', 'canceled')"  # the plus: today's are fewer than the person's
     )
-    query = f"SELECT * FROM orders WHERE user_id=? AND filled<>'0' AND (account_id, symbol) IN ({sold})"  # noqa: S608
-    return [row_of(found) for found in db.execute(query, (user_id, *(user_id, since_ms) * 2)).fetchall()]
+    pairs = {tuple(row) for query in (live, ended) for row in db.execute(query, (since_ms, user_id)).fetchall()}
+    query = "SELECT * FROM orders WHERE user_id=? AND account_id=? AND symbol=? AND filled<>'0'"
+    for pair in sorted(pairs):
+        yield from map(row_of, db.execute(query, (user_id, *pair)).fetchall())
 
 
 def _order(trade: Trade) -> tuple[int, str, str]:

@@ -1,0 +1,39 @@
+"""An order costs the same after years: nothing on its way reads what has ended."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from bot.trading.limits import Limits
+from tests.trading.conftest import Room
+
+BOUNDED: set[str] = set()
+"""How the table of orders is read on the way: by number, by card, what is open or in doubt, or what is of today."""
+
+
+async def test_order_costs_the_same_after_years(room: Room) -> None:
+    """Of a preview, its press with every limit set, and its sending, no statement reads what has ended."""
+    room.desk.ceiling = Limits(
+        day=Decimal(10**9), open=50, minute=100, loss=Decimal(10**9), order=Decimal(10**9), collar=Decimal(100)
+    )
+    asked: list[str] = []
+    for _ in range(2):  # the first makes SQLite prepare them
+        row = await room.propose(message_id=600)
+        room.sql("UPDATE orders SET message_id=600 WHERE id=?", row.id)
+        (data,) = room.show(row)
+        room.store._connection.set_trace_callback(asked.append)
+        _, sent = await room.press(row, data, may_send=True)
+        await room.desk.drain()
+        room.store._connection.set_trace_callback(None)
+        assert sent.state == "sending"
+        room.sql("UPDATE orders SET state='filled', filled='0.5' WHERE id=?", row.id)
+
+    def work(db: Any) -> set[str]:
+        readable = [each for each in asked if each.startswith(("SELECT", "UPDATE", "DELETE", "INSERT"))]
+        steps = [step for each in readable for step in db.execute(f"EXPLAIN QUERY PLAN {each}").fetchall()]
+        return {step["detail"] for step in steps if re.match("SCAN|SEARCH orders", step["detail"])}
+
+    print(chr(10).join(sorted(room.store.transact(work))))
+    assert room.store.transact(work) == BOUNDED
