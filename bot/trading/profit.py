@@ -35,11 +35,10 @@ def of_day(db: Connection, user_id: int, *, is_paper: bool, now_ms: int) -> Deci
 
 def _of_pairs_sold(db: Connection, user_id: int, since_ms: int) -> Iterator[OrderRow]:
     """Yield all that filled of what the person sold something of since; nothing else can have brought anything."""
-    sold = "SELECT DISTINCT account_id, symbol FROM orders WHERE side='sell' AND filled<>'0' AND updated_ms>=?"
+    # A plus keeps SQLite from an index by which it would read years.
+    sold = "SELECT DISTINCT account_id, symbol FROM orders WHERE side='sell' AND +filled<>'0' AND updated_ms>=?"
     live = f"{sold} AND user_id=? AND state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled')"
-    ended = (
-        f"{sold} AND +user_id=? AND state IN ('filled', 'canceled')"  # the plus: today's are fewer than the person's
-    )
+    ended = f"{sold} AND +user_id=? AND state IN ('filled', 'canceled')"
     pairs = {tuple(row) for query in (live, ended) for row in db.execute(query, (since_ms, user_id)).fetchall()}
     query = "SELECT * FROM orders WHERE user_id=? AND account_id=? AND symbol=? AND filled<>'0'"
     for pair in sorted(pairs):
