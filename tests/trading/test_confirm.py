@@ -194,3 +194,141 @@ async def test_cancel_pressed_while_its_card_is_drawn_anew_still_works(room: Roo
     mint(room, Button("cancel", "cancel"))
     seen = [redeem(room, first, now_ms=START_MS + 9_999), redeem(room, second, now_ms=START_MS + 10_000)]
     assert seen == [Press("cancel", {}, None, None), "expired"]
+
+
+# The figures, each on both sides of its edge.
+
+
+def look(room: Room, data: str, **other: int) -> Press | None:
+    where = {"user_id": ANN, "chat_id": CHAT, "message_id": CARD, "now_ms": START_MS} | other
+    return room.store.transact(lambda db: confirm.look_at(db, data, **where))
+
+
+@pytest.mark.parametrize(
+    ("other", "is_seen"),
+    [
+        ({}, True),
+        ({"now_ms": START_MS + 599_999}, True),
+        ({"now_ms": START_MS + 600_000}, False),
+        ({"user_id": BOB}, False),
+        ({"chat_id": CHAT + 1}, False),
+        ({"message_id": CARD + 1}, False),
+    ],
+)
+async def test_look_at_sees_what_redeem_would_give_and_spends_nothing(
+    room: Room, other: dict[str, int], is_seen: bool
+) -> None:
+    """Person, chat, message and time are those of a press; looking is none."""
+    row = await room.propose()
+    (data,) = mint(room, Button("½", "scale", {"by": "0.5"}, row.id, row.params_hash))
+    press = Press("scale", {"by": "0.5"}, row.id, row.params_hash)
+    assert [look(room, data, **other) for _ in range(2)] == [press if is_seen else None] * 2
+    assert redeem(room, data) == press
+    assert look(room, data) is None
+
+
+async def test_look_at_another_text_sees_nothing(room: Room) -> None:
+    """Neither the number without its prefix, nor another number."""
+    (data,) = mint(room, Button("yes", "go"))
+    assert [look(room, each) for each in (data.removeprefix(PREFIX), data + "A", "")] == [None, None, None]
+
+
+async def test_mint_binds_each_button_to_its_own_order_and_payload(room: Room) -> None:
+    """Of several buttons under one card each brings back what it was made for, in the order they were asked for."""
+    row = await room.propose()
+    texts = mint(
+        room, Button("a", "one", {"n": 1, "by": "0.5"}, row.id), Button("b", "two", {"n": [2]}, None, b"hash", 30)
+    )
+    assert [redeem(room, each) for each in texts] == [
+        Press("one", {"n": 1, "by": "0.5"}, row.id, None),
+        Press("two", {"n": [2]}, None, b"hash"),
+    ]
+
+
+async def test_mint_again_does_not_make_an_old_button_live_longer(room: Room) -> None:
+    """A Cancel that has five seconds left has five seconds left after its card was drawn anew, not ten."""
+    (old,) = mint(room, Button("cancel", "cancel", seconds=5))
+    mint(room, Button("cancel", "cancel"))
+    assert redeem(room, old, now_ms=START_MS + 5_000) == "expired"
+
+
+async def test_mint_elsewhere_leaves_the_buttons_of_other_cards(room: Room) -> None:
+    """The same message number in another chat is another message; a card that is not sent yet ends no other."""
+    (data,) = mint(room, Button("yes", "go"))
+
+    def other_chat(db: Any) -> None:
+        confirm.mint(db, [Button("yes", "go")], user_id=ANN, chat_id=CHAT + 1, message_id=CARD, now_ms=START_MS)
+
+    room.store.transact(other_chat)
+    mint(room, Button("yes", "go"), message_id=None)
+    assert redeem(room, data) == Press("go", {}, None, None)
+
+
+async def test_mint_again_ends_a_button_whatever_becomes_of_the_clock(room: Room) -> None:
+    """A clock that is set back does not bring an ended Confirm to life."""
+    (old,) = mint(room, Button("yes", "go"))
+    mint(room, Button("yes", "go"))
+    assert [redeem(room, old, now_ms=now_ms) for now_ms in (START_MS - 10**9, 0, START_MS)] == ["expired"] * 3
+
+
+TWO_DAYS_MS = 2 * 86_400_000
+
+
+@pytest.mark.parametrize(("past_ms", "answer"), [(-1, "expired"), (1, "unknown")])
+async def test_mint_keeps_ended_buttons_for_two_days(room: Room, past_ms: int, answer: Refusal) -> None:
+    """Until then an old button says what became of it; afterwards it is nobody's."""
+    (old,) = mint(room, Button("old", "go", seconds=1))
+    now_ms = START_MS + 1_000 + TWO_DAYS_MS + past_ms
+    mint(room, Button("new", "go"), message_id=CARD + 1, now_ms=now_ms)
+    assert redeem(room, old, now_ms=now_ms) == answer
+
+
+async def test_attach_binds_what_it_names_and_nothing_else(room: Room) -> None:
+    """Two cards that wait for their messages do not get each other's."""
+    first, second, other = mint(room, Button("a", "a"), Button("b", "b"), Button("c", "c"), message_id=None)
+    room.store.transact(lambda db: confirm.attach(db, [first, second], CARD))
+    assert [redeem(room, each) for each in (first, second, other)] == [
+        Press("a", {}, None, None),
+        Press("b", {}, None, None),
+        "unknown",
+    ]
+
+
+async def test_end_all_ends_the_unused_buttons_of_one_person(room: Room) -> None:
+    """Who loses their rights presses in vain, for good; a used button still says so, others keep theirs."""
+    used, unused = mint(room, Button("used", "go"), Button("unused", "go"))
+    redeem(room, used)
+    bobs = room.store.transact(
+        lambda db: confirm.mint(
+            db, [Button("yes", "go")], user_id=BOB, chat_id=CHAT, message_id=CARD + 1, now_ms=START_MS
+        )
+    )
+    room.store.transact(lambda db: confirm.end_all(db, ANN, START_MS))
+    assert [redeem(room, each) for each in (used, unused)] == ["used", "expired"]
+    assert redeem(room, unused, now_ms=0) == "expired"
+    assert redeem(room, bobs[0], user_id=BOB, message_id=CARD + 1) == Press("go", {}, None, None)
+
+
+async def test_mint_again_does_not_keep_what_has_ended_for_longer(room: Room) -> None:
+    """A card that is drawn anew every day does not collect its buttons of last week."""
+    (old,) = mint(room, Button("yes", "go"))
+    for days in (0, 1):
+        mint(room, Button("yes", "go"), now_ms=START_MS + days * 86_400_000)
+    later_ms = START_MS + TWO_DAYS_MS + 1
+    mint(room, Button("yes", "go"), message_id=CARD + 1, now_ms=later_ms)
+    assert redeem(room, old, now_ms=later_ms) == "unknown"
+
+
+async def test_end_all_does_not_keep_what_has_ended_for_longer(room: Room) -> None:
+    """Nor does another loss of rights."""
+    (old,) = mint(room, Button("yes", "go"))
+    for days in (0, 1):
+        room.store.transact(lambda db, days=days: confirm.end_all(db, ANN, START_MS + days * 86_400_000))
+    later_ms = START_MS + TWO_DAYS_MS + 1
+    mint(room, Button("yes", "go"), message_id=CARD + 1, now_ms=later_ms)
+    assert redeem(room, old, now_ms=later_ms) == "unknown"
+
+
+async def test_redeem_half_a_letter_is_unknown(room: Room) -> None:
+    """Forged data may hold what no text can be stored with."""
+    assert [redeem(room, PREFIX + "\ud800"), look(room, PREFIX + "\udfff")] == ["unknown", None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -258,3 +259,123 @@ async def test_refusal_of_the_exchange_keeps_its_kind(room: Room) -> None:
     row = await room.placed("refuse")
     assert (row.state, row.refusal) == ("rejected", "InsufficientFunds")
     assert room.store.transact(lambda db: queries.get(db, row.id)).refusal == "InsufficientFunds"
+
+
+# Decided without an exchange.
+
+
+def _report(filled: str, state: str = "open", **other: Any) -> OrderReport:
+    facts: dict[str, Any] = {
+        "exchange_order_id": "x1",
+        "client_order_id": "",
+        "exchange_symbol": "BTCUSDT",
+        "side": "buy",
+        "type": "limit",
+        "state": state,
+        "filled": Decimal(filled),
+        "average_price": Decimal(60_000) if Decimal(filled) else None,
+    }
+    return OrderReport(**facts | other)
+
+
+def _known(quantity: str, price: str = "58000", **fees: str) -> fills.Totals:
+    amount = Decimal(quantity)
+    return fills.Totals(amount, amount * Decimal(price), {asset: Decimal(fee) for asset, fee in fees.items()})
+
+
+@pytest.mark.parametrize(
+    ("report", "known", "expected"),
+    [
+        # The fills know more: their quantity and price count.
+        (_report("0"), _known("0.2"), _report("0.2", "partially_filled", average_price=Decimal(58_000))),
+        (_report("0.1"), _known("0.5"), _report("0.5", "partially_filled", average_price=Decimal(58_000))),
+        (_report("0.1", "canceled"), _known("0.2"), _report("0.2", "canceled", average_price=Decimal(58_000))),
+        (_report("0.1", "filled"), _known("0.5"), _report("0.5", "filled", average_price=Decimal(58_000))),
+        # A fee of less than was filled is no fee of it all; that of the fills is.
+        (
+            _report("0.1", "canceled", fee=Decimal(9), fee_asset="USDT"),
+            _known("0.2", BTC="0.1"),
+            _report("0.2", "canceled", average_price=Decimal(58_000), fee=Decimal("0.1"), fee_asset="BTC"),
+        ),
+        # As much or less: the report counts.
+        (_report("0.2", "canceled"), _known("0.2"), _report("0.2", "canceled")),
+        (_report("0.3", "canceled"), _known("0.2", BTC="1"), _report("0.3", "canceled")),
+        # More than was ordered: another's are among them.
+        (_report("0.1"), _known("0.500001"), _report("0.1")),
+        # A fee that the report leaves out is that of the fills, if they are all and in one asset.
+        (_report("0.2"), _known("0.2", BTC="0.1"), _report("0.2", fee=Decimal("0.1"), fee_asset="BTC")),
+        (_report("0.2"), _known("0.2", BTC="0.1", BNB="0.2"), _report("0.2")),
+        (
+            _report("0.2", fee=Decimal(3), fee_asset="USDT"),
+            _known("0.2", BTC="0.1"),
+            _report("0.2", fee=Decimal(3), fee_asset="USDT"),
+        ),
+    ],
+)
+async def test_completed_report_has_the_better_of_both(
+    room: Room, report: OrderReport, known: fills.Totals, expected: OrderReport
+) -> None:
+    """Quantity, price, fee and state, of a report and of the fills, for an order of 0.5."""
+    assert fills.completed(await room.confirmed(), report, known) == expected
+
+
+async def test_completed_report_of_an_order_in_quote_has_no_limit_in_base(room: Room) -> None:
+    """How much base a sum in quote buys is only an estimate."""
+    row = await room.confirmed()
+    row = replace(row, params={**row.params, "size_in": "quote"})
+    assert fills.completed(row, _report("0"), _known("0.6")).filled == Decimal("0.6")
+
+
+async def test_completed_average_has_eighteen_digits(room: Room) -> None:
+    """Thirds are cut where no exchange counts any more, and zeros at the end are left out."""
+    row = await room.confirmed()
+    known = fills.Totals(Decimal("0.3"), Decimal("0.1"), {})
+    made = fills.completed(row, _report("0"), known).average_price
+    whole = fills.completed(row, _report("0"), _known("0.3", "58000.10")).average_price
+    large = fills.completed(row, _report("0"), _known("0.3", "123456789012.3")).average_price
+    assert (str(made), str(whole), str(large)) == ("0.333333333333333333", "58000.1", "123456789012.3")
+
+
+@pytest.mark.parametrize(
+    ("size_in", "quantity", "state", "reason"),
+    [("base", "0.5", "filled", ""), ("base", "0.499999", "canceled", "Gone."), ("quote", "0.5", "canceled", "Gone.")],
+)
+async def test_ended_report_is_filled_if_all_of_a_size_in_base_was(
+    room: Room, size_in: str, quantity: str, state: str, reason: str
+) -> None:
+    """An order sized in quote may be full with any quantity; then the exchange's word for its end stands."""
+    row = await room.confirmed()
+    row = replace(row, params={**row.params, "size_in": size_in})
+    made = fills.ended(row, _report("0", "canceled", reason="Gone."), _known(quantity))
+    assert (made.state, made.reason, made.filled) == (state, reason, Decimal(quantity))
+
+
+async def test_totals_are_of_one_order_by_asset_to_the_last_digit(room: Room) -> None:
+    """Quantity, worth and each fee; the fills of another order do not count, a known trade id not twice."""
+    row, other = await room.placed(), await room.placed(pair="ETH/USDT")
+    names: dict[str, Any] = {"exchange_symbol": "BTCUSDT", "side": "buy", "is_maker": True, "at_ms": 5}
+
+    def fill(trade_id: str, quantity: str, asset: str, order_id: str = "x1") -> Fill:
+        amount = Decimal(quantity)
+        facts: dict[str, Any] = {"trade_id": trade_id, "exchange_order_id": order_id, "fee_asset": asset}
+        return Fill(price=Decimal("58000.000000000000000001"), quantity=amount, fee=amount / 8, **facts, **names)
+
+    mine = [
+        fill("t1", "0.1", "BTC"),
+        fill("t2", "0.2", "BNB"),
+        fill("t1", "9", "BTC"),
+        fill("t3", "0.050000000000000008", "BTC"),
+    ]
+
+    def work(db: Any) -> tuple[fills.Totals, fills.Totals, list[tuple[Any, ...]]]:
+        fills.record(db, row, "x1", [*mine, fill("t4", "7", "BTC", "x2")])
+        fills.record(db, other, "x2", [fill("t1", "7", "BTC", "x2")])
+        kept = db.execute("SELECT * FROM fills WHERE trade_id='t2'").fetchall()
+        return fills.totals(db, row.id), fills.totals(db, other.id), [tuple(each) for each in kept]
+
+    own, others, kept = room.store.transact(work)
+    fees = {"BTC": Decimal("0.018750000000000001"), "BNB": Decimal("0.025")}
+    notional = Decimal("20300.000000000000464000350000000000000008")
+    assert own == fills.Totals(Decimal("0.350000000000000008"), notional, fees)
+    assert others.quantity == Decimal(7)
+    assert kept == [(row.id, "t2", "58000.000000000000000001", "0.2", "0.025", "BNB", 1, 5)]
