@@ -148,7 +148,10 @@ class Boards:
         exchange = self._gateway.exchanges.get(board.exchange)
         title = exchange.info.title + exchange.info.mark if exchange else board.exchange
         at = datetime.fromtimestamp(self._clock.now_ms() // 1000, UTC).strftime("%H:%M")
-        return Text().bold("👁 Watch board").line(f" · {title}").table(list(rows)).plain(f"24 h change · {at} UTC")
+        text = Text().bold("👁 Watch board").line(f" · {title}")
+        if not any(change for _, _, change in rows):  # the exchange does not tell, as where money is paper
+            return text.table([each[:2] for each in rows]).plain(f"{at} UTC")
+        return text.table(list(rows)).plain(f"24 h change · {at} UTC")
 
     # The message
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from telegram import CallbackQuery, Update
+from telegram import CallbackQuery, Message, Update
 from telegram.error import TelegramError
 
 from bot.accounts import invites, roles
@@ -18,7 +18,7 @@ from bot.chat import strays
 from bot.chat.gate import ANYWHERE, VIEWERS, Admitted, Refused, Rule, admit, age_of, is_late, sender_id, topic_of
 from bot.chat.groups import moved_to
 from bot.chat.halt import Halt
-from bot.chat.inbox import Inbox
+from bot.chat.inbox import Inbox, was_done
 from bot.chat.late import Asked, Backlog, summary
 from bot.chat.refusals import INVITATION_OVER, TOO_MANY_PRESSES, TOO_MUCH, Refusals
 from bot.chat.registry import Call, Handler, Registry, Services, split_command
@@ -35,11 +35,11 @@ from bot.trading.sending import in_words
 log = logging.getLogger(__name__)
 _CHATS_AT_ONCE = 8
 
-_TOASTS = {
+TOASTS = {
     "unknown": "This button no longer works. Send the command again.",
-    "not yours": "This button belongs to someone else.",
-    "used": "Already done ✓",
-    "expired": "Too late: this button has expired. Nothing was sent.",
+    "not yours": "This button belongs to someone else. Send the command yourself.",
+    "used": "Pressed already: a button works once. What became of it is in this chat; of an order, in /orders.",
+    "expired": "Too late: this button has expired and did nothing. Send the command again for a new one.",
 }
 
 
@@ -70,11 +70,23 @@ class Dispatcher:
             self._services.sender.moved(moved)
         if update.callback_query is not None:
             await _logged(self._press(update, update.callback_query))
+        elif update.message is not None and was_done(update):
+            await _logged(self._done(update, update.message))
         elif update.message is not None and is_late(update, self._services.clock.now_ms()):
             await _logged(self._late(update))
         elif update.message is not None:
             await _logged(self._message(update))
             await _logged(self._inbox.handled(update))  # also when the answer got lost: it must not run again
+
+    async def _done(self, update: Update, message: Message) -> None:
+        """Tell of a command that had its effect and lost its answer when the bot stopped. It is not run again."""
+        split = self._split(message.text or "")
+        command = self._registry.commands.get(split[0]) if split else None
+        name, hint = (command.name, command.lost) if command else ("command", "")
+        at = f"{message.date:%H:%M} UTC"
+        text = f"I was stopped right after I did your /{name} of {at}, so my answer may be missing. It was done once: "
+        await self._inbox.tell_done(update, f"{text}do not send it again. {hint}".strip())
+        self._services.sender.kept()
 
     async def refuse(self, update: Update) -> None:
         """Answer an update that is not handled, because too many of its chat wait: messages once, every press."""
@@ -276,13 +288,13 @@ class Dispatcher:
             may_send=self._may_confirm(update, who),
         )
         if isinstance(found, str):
-            return _TOASTS[found], None
+            return TOASTS[found], None
         press, confirmed = found
         if confirmed is not None and confirmed.state == "sending":
             return f"Sending #{confirmed.id}…", None
         action = self._registry.actions.get(press.action)
         if action is None:
-            return _TOASTS["unknown"], None  # made by another version
+            return TOASTS["unknown"], None  # made by another version
         is_halted = bool(self._halt.reason)
         allowed = admit(update, action.rule, role=who.role, now_ms=services.clock.now_ms(), is_halted=is_halted)
         if isinstance(allowed, Admitted):

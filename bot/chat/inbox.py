@@ -1,4 +1,8 @@
-"""What came in: committed before Telegram is told that it arrived, handled once, in order within each chat."""
+"""What came in: committed before Telegram is told that it arrived, handled once, in order within each chat.
+
+A command is marked as done in the commit of its effect, see `Call.commit`. A bot that dies before it answered does not
+run it again: its sender is told that it was done, see `Inbox.tell_done`.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,10 @@ from typing import Any, TypeAlias
 from telegram import Bot, Message, Update
 
 from bot.chat import groups
-from bot.chat.gate import is_late
+from bot.chat.gate import is_late, topic_of
 from bot.clock import Clock
 from bot.store.database import Connection, Store
+from bot.trading import notices
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +29,7 @@ Json: TypeAlias = dict[str, Any]
 
 Handle: TypeAlias = Callable[[Update], Awaitable[None]]
 _KEEP_MS = 48 * 3600 * 1000
+_DONE = "tradewire_done"
 _WIZARD_MS = 20 * 60 * 1000
 _AT_ONCE = 256
 _MOST_WAITING = 20
@@ -32,6 +38,9 @@ _COMMAND = re.compile(r"/[A-Za-z0-9_]{1,32}(@\w+)?(\s|$)")
 """Not everything behind a slash is one: a secret in base64 may begin with it."""
 _OTHER_WORDS = ("reply_to_message", "external_reply", "quote")
 """What a command answers: words of another message, which may be a secret."""
+
+
+_FORGET = "UPDATE inbox SET payload=NULL WHERE chat_id=? AND message_id=?"
 
 
 class Inbox:
@@ -71,12 +80,24 @@ class Inbox:
             for each in updates
             if each.message is not None and _is_kept(each.message.text or "")
         ]
-        query = "UPDATE inbox SET payload=NULL WHERE chat_id=? AND message_id=?"
         if keys:
-            await self._store.run(lambda db: db.executemany(query, keys))
+            await self._store.run(lambda db: db.executemany(_FORGET, keys))
+
+    async def tell_done(self, update: Update, text: str) -> None:
+        """Leave a note about a command that was done before the bot stopped, and forget its content, in one commit."""
+        message = update.message
+        assert message is not None
+        chat_id, message_id, thread_id = message.chat_id, message.message_id, topic_of(message)
+        payload, now_ms = {"text": text}, self._clock.now_ms()
+
+        def work(db: Connection) -> None:
+            notices.tell(db, chat_id=chat_id, thread_id=thread_id, kind="note", payload=payload, now_ms=now_ms)
+            db.execute(_FORGET, (chat_id, message_id))
+
+        await self._store.run(work)
 
     async def waiting(self, bot: Bot | None) -> list[Update]:
-        """Return the commands that were taken in and not handled before the bot stopped."""
+        """Return the commands that were taken in and not handled before the bot stopped; see `was_done`."""
         query = "SELECT payload FROM inbox WHERE payload IS NOT NULL ORDER BY rowid"
         rows = await self._store.run(lambda db: db.execute(query).fetchall())
         found = [read_update(json.loads(row["payload"]), bot) for row in rows]
@@ -88,6 +109,17 @@ class Inbox:
         since_ms = self._clock.now_ms() - _WIZARD_MS
         rows = await self._store.run(lambda db: db.execute(query, (since_ms,)).fetchall())
         return [row["chat_id"] for row in rows]
+
+
+def mark_done(db: Connection, chat_id: int, message_id: int) -> None:
+    """Note, in the transaction of a command's effect, that it must not run again. Its answer is still to come."""
+    query = f"UPDATE inbox SET payload=json_set(payload, '$.{_DONE}', 1) WHERE chat_id=? AND message_id=?"  # noqa: S608
+    db.execute(query + " AND payload IS NOT NULL", (chat_id, message_id))
+
+
+def was_done(update: Update) -> bool:
+    """Say whether a command that comes from the inbox had its effect before the bot stopped."""
+    return _DONE in update.api_kwargs
 
 
 def _is_new(db: Connection, message: Message, data: Json, now_ms: int) -> bool:

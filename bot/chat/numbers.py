@@ -10,9 +10,17 @@ import unicodedata
 from decimal import Decimal
 
 from bot.contract.errors import UserError
-from bot.trading.amounts import format_amount, format_money, format_percent, format_price
+from bot.trading.amounts import format_amount, format_money, format_percent, format_price, format_typed
 
-__all__ = ["format_amount", "format_money", "format_percent", "format_price", "normalise", "parse_number"]
+__all__ = [
+    "format_amount",
+    "format_money",
+    "format_percent",
+    "format_price",
+    "format_typed",
+    "normalise",
+    "parse_number",
+]
 
 MAX_DIGITS = 18
 """Digits accepted on either side of the decimal point."""
@@ -52,7 +60,7 @@ def parse_number(text: str) -> Decimal:
         return _bounded(match[1].replace(",", ""), match[2])
     if match := _ONE_COMMA.fullmatch(text):
         point, joined = (_bounded(f"{match[1]}{comma}{match[2]}", match[3]) for comma in (".", ""))
-        readings = f"{format_amount(point)} or {format_amount(joined)}"
+        readings = f"{format_typed(point)} or {format_typed(joined)}"
         raise UserError(f'Does "{text}" mean {readings}? Please write it without the comma.', code="AMBIGUOUS_NUMBER")
     shown = text[:_LONGEST_SHOWN]
     if text.startswith("-") and _NUMBER.fullmatch(text[1:]):

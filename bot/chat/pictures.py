@@ -25,6 +25,9 @@ MISSING = (
     ' pip install "tradewire[charts]"'
 )
 _KEPT = 32
+_LEAST_ROWS = 6
+"""Room is left for so many bars: one alone is no wider than one of several."""
+
 _SIZE, _DPI = (7.2, 5.4), 150  # inches; 1,080 x 810 dots
 _PAPER, _INK, _GRID = "#ffffff", "#1c2733", "#dfe5ea"
 _UP, _DOWN, _MINE = "#1a9c6b", "#d64550", "#2f6fde"
@@ -134,7 +137,7 @@ def _bars(axes: Any, bars: Bars) -> None:
     axes.bar_label(drawn, [format_money(value) for _, value in bars.rows], padding=4, color=_INK, fontsize=12)
     axes.set_yticks(places, [_plain(name) for name, _ in bars.rows], parse_math=False)
     axes.set_xticks([])
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(bars.rows), _LEAST_ROWS) - 0.5, -0.5)
     axes.axvline(0, color=_INK, lw=0.9)
     axes.margins(x=0.2)
     for side in ("top", "left", "right", "bottom"):

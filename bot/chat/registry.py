@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow
@@ -16,12 +16,13 @@ from bot.chat.dialogs import Dialogs
 from bot.chat.gate import NOBODY, Admitted, Rule
 from bot.chat.groups import Members
 from bot.chat.health import Health
+from bot.chat.inbox import mark_done
 from bot.chat.reply import Reply, Sender
 from bot.chat.strangers import Strangers
 from bot.clock import Clock
 from bot.config import Settings
 from bot.contract.errors import UserError
-from bot.store.database import Store
+from bot.store.database import Connection, Store
 from bot.trading.confirm import Button
 from bot.trading.desk import Desk
 from bot.trading.feeds import Feeds
@@ -32,6 +33,7 @@ _LONGEST_NAME = 32
 _LIKENESS = 7 / 10
 _LINKED = re.compile(r"[A-Za-z0-9]{1,24}")
 
+T = TypeVar("T")
 Topic: TypeAlias = Literal["Start", "Trade", "Look", "Accounts", "Groups", "Bot"]
 
 
@@ -85,9 +87,44 @@ class Call:
     order_id: int | None = None
     edits: int | None = None
 
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` reads.
+
+        Raises:
+            RuntimeError: It changed something; that is undone. What changes something goes through `commit`.
+        """
+
+        def unchanged(db: Connection) -> T:
+            before = db.total_changes
+            found = work(db)
+            if db.total_changes != before:
+                raise RuntimeError("a command changed the database where it only reads")
+            return found
+
+        return await self.services.store.run(unchanged)
+
+    async def commit(self, work: Callable[[Connection], T]) -> T:
+        """Do what was asked, and note in the same transaction that it was: the message is never run again.
+
+        A bot that dies before its answer arrived tells instead that it was done. Of a message that has several
+        effects, the last one that matters goes through here, and those before it through `prepare`. For a press it
+        notes nothing: spending the button was what made it happen once.
+        """
+
+        def once(db: Connection) -> T:
+            found = work(db)
+            mark_done(db, self.who.chat_id, self.who.message_id)
+            return found
+
+        return await self.services.store.run(once)
+
+    async def prepare(self, work: Callable[[Connection], T]) -> T:
+        """Commit what may as well be done twice: after a crash the message is run again from its beginning."""
+        return await self.services.store.run(work)
+
     async def accounts(self) -> list[AccountRow]:
         """Return the person's accounts."""
-        return await self.services.store.run(lambda db: people.accounts_of(db, self.who.user_id))
+        return await self.read(lambda db: people.accounts_of(db, self.who.user_id))
 
     async def account(self, label: str | None = None) -> AccountRow:
         """Return the person's account of that name, or the default one.
@@ -101,7 +138,7 @@ class Call:
                 return people.default_account(db, self.who.user_id)
             return people.find_account(db, self.who.user_id, label)
 
-        found = await self.services.store.run(find)
+        found = await self.read(find)
         if found is not None:
             return found
         if label is None:
@@ -140,6 +177,7 @@ class Command:
         details: More for `/help name`.
         runs_late: A lone one that came late is run all the same: it changes nothing, or only takes a risk away.
         offer: Offers a late one anew. Without it and `runs_late`, its sender is told that it was not run.
+        lost: What to do when it was done and its answer got lost: where to look, as a sentence.
     """
 
     name: str
@@ -152,6 +190,7 @@ class Command:
     details: str = ""
     runs_late: bool = False
     offer: Callable[[Call], Awaitable[Offer]] | None = None
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def panic(path: Path | None, user: int | None) -> None:
         file.touch(mode=0o600)
         click.echo(f"The database cannot be written ({error}), so the file {file} halts trading instead.")
         return
-    click.echo(f"Trading is halted since {halt.clock(found.since_ms)} by {found.by}. `tradewire resume` ends it.")
+    click.echo(f"Trading has been halted since {halt.clock(found.since_ms)} by {found.by}. `tradewire resume` ends it.")
 
 
 @click.command()

@@ -20,8 +20,16 @@ def round_up(value: Decimal, step: Decimal) -> Decimal:
 
 
 def format_amount(value: Decimal) -> str:
-    """Write `value` in full: no exponent, no trailing zeros, no thousands separators."""
-    text = format(value, "f")
+    """Write `value` in full: thousands grouped, no exponent, no trailing zeros. For people: `300,000.5`."""
+    return _trimmed(format(value, ",f"))
+
+
+def format_typed(value: Decimal) -> str:
+    """Write `value` as it may be typed, and as other programs read it: as `format_amount`, but nothing is grouped."""
+    return _trimmed(format(value, "f"))
+
+
+def _trimmed(text: str) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text

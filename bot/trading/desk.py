@@ -88,6 +88,8 @@ class Desk:
             ExchangeError: The exchange did not tell what a preview needs. Nothing was stored.
         """
         exchange = self._gateway.exchange(account)
+        # Whoever is halted learns that before what else is wrong; the transaction below looks again, and decides.
+        self._store.look(lambda db: halt.refuse(db, account.user_id, self._clock.now_ms()))
         market = (await self._gateway.symbols(exchange.info.id)).resolve(intent.pair or "")
         ticker, book, balances = await self._facts(account, market, intent)
         made = draft(

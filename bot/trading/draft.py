@@ -29,7 +29,7 @@ from bot.trading.amounts import (
     round_up,
 )
 from bot.trading.intent import Amount, Fixed, Intent, Offset, Price, Reference, Size
-from bot.trading.sizing import Case, amount_of, check_minimum, levels_of, rounded, shortened, walk
+from bot.trading.sizing import Case, Levels, amount_of, check_minimum, levels_of, rounded, shortened, walk
 
 SLIPPAGE_WARNING = Decimal("0.01")
 FAR_PRICE_WARNING = Decimal("0.05")
@@ -125,16 +125,18 @@ def draft(
         _check_stop_side(stop, case)
         levels = levels_of(price or stop, case)
         asked = amount_of(wanted, case)
-        size = rounded(asked, levels, case)
-        quantity, notional = walk(levels, size, case)
+        try:
+            size = rounded(asked, levels, case)
+            quantity, notional = walk(levels, size, case)
+        except UserError as error:
+            if error.code == "THIN_BOOK":
+                _check_owned(asked, levels, case)
+            raise
         check_minimum(size, quantity, notional, levels, case)
         spends, earns = (market.quote, market.base) if case.buys else (market.base, market.quote)
-        amount = notional if case.buys else quantity
-        free = case.free(spends)
+        amount, free = notional if case.buys else quantity, case.free(spends)
         if amount > free:
-            have, need = format_shortfall(free, amount)
-            text = f"You have {have} {spends} free on {title}; this order needs {need} {spends}."
-            raise UserError(text, code="NO_FUNDS")
+            raise _no_funds(free, amount, spends, "needs", case)
         rests = kind == "limit" and not _crosses(price, case)
         slippage = abs(notional / quantity / levels[0][0] - 1) if kind == "market" else None
         sized, priced = _size_warnings(asked, size, case), _price_warnings(price, stop, case)
@@ -188,6 +190,25 @@ def _check_possible(case: Case) -> Size:
     if intent.size is None:
         raise UserError("How much? Give an amount like 0.1, $250, 25% or max.", code="NO_SIZE")
     return intent.size
+
+
+def _check_owned(asked: Base | Quote, levels: Levels, case: Case) -> None:
+    """Refuse an order that the book cannot fill for what its owner does not have, where even the best price says so."""
+    spends = case.market.quote if case.buys else case.market.base
+    least, needs = asked.amount, "needs"
+    if isinstance(asked, Quote) != case.buys:
+        if not levels:
+            return
+        best, needs = levels[0][0], "needs at least"
+        least = asked.amount * best if case.buys else asked.amount / best
+    if least > case.free(spends):
+        raise _no_funds(case.free(spends), least, spends, needs, case)
+
+
+def _no_funds(free: Decimal, amount: Decimal, asset: str, needs: str, case: Case) -> UserError:
+    have, need = format_shortfall(free, amount)
+    text = f"You have {have} {asset} free on {case.title}; this order {needs} {need} {asset}."
+    return UserError(text, code="NO_FUNDS")
 
 
 def _price(price: Price, case: Case) -> Decimal:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from bot.contract.errors import UserError
 from bot.store.database import Connection
-from bot.trading.amounts import format_amount
+from bot.trading.amounts import format_typed
 from bot.trading.orders import OrderRow, row_of
 
 COLUMNS = (
@@ -93,10 +93,10 @@ def _order(row: OrderRow, label: str) -> list[str]:
         *_foreign(row.exchange, label, row.symbol),
         row.side,
         row.params["type"],
-        format_amount(row.quantity),
-        format_amount(Decimal(price)) if price else "",
+        format_typed(row.quantity),
+        format_typed(Decimal(price)) if price else "",
         _amount(row.average_price),
-        format_amount(row.filled),
+        format_typed(row.filled),
         _amount(row.fee),
         *_foreign(row.fee_asset),
         row.state,
@@ -106,7 +106,7 @@ def _order(row: OrderRow, label: str) -> list[str]:
 
 def _fills(db: Connection, row: OrderRow, label: str) -> Iterator[list[str]]:
     for fill in db.execute("SELECT * FROM fills WHERE order_id=? ORDER BY at_ms, trade_id", (row.id,)):
-        quantity, price, fee = (format_amount(Decimal(fill[name])) for name in ("quantity", "price", "fee"))
+        quantity, price, fee = (format_typed(Decimal(fill[name])) for name in ("quantity", "price", "fee"))
         yield [
             "fill",
             _time(fill["at_ms"]),
@@ -134,7 +134,7 @@ def _foreign(*texts: str) -> list[str]:
 
 
 def _amount(value: Decimal | None) -> str:
-    return "" if value is None else format_amount(value)
+    return "" if value is None else format_typed(value)
 
 
 def _time(at_ms: int) -> str:

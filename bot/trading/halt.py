@@ -39,12 +39,12 @@ class Halt:
     resumes_ms: int | None
 
     def __str__(self) -> str:
-        text = f"Trading is halted since {clock(self.since_ms)} by {self.by}"
+        text = f"Trading has been halted since {clock(self.since_ms)} by {self.by}"
         if self.resumes_ms is not None:
             return f"{text}. It goes on at {clock(self.resumes_ms)}; /panic keeps it halted."
         if self.user_id == EVERYBODY:
-            return f"{text}, for everybody. The owner or an administrator ends that: /resume all"
-        return f"{text}; /resume"
+            return f"{text}, for everybody. The owner or an administrator writes /resume all to end that."
+        return f"{text}. Write /resume to trade again."
 
 
 def engage(db: Connection, user_id: int, *, by: str, by_id: int | None = None, now_ms: int) -> Halt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from bot.accounts import people
 from bot.chat.boards import EVERY_SECONDS, Boards, change
-from bot.contract.models import Ticker
+from bot.contract.models import Market, Ticker
 from bot.trading import boards, notices
 from bot.trading.boards import Board
 from tests.chat.conftest import OWNER, Chat, new_chat
@@ -80,9 +81,25 @@ async def test_board_put_up_is_sent_without_sound_and_pinned(wall: Wall) -> None
     [sent] = wall.calls("sendMessage")
     lines = sent["text"].splitlines()
     assert [line.split()[0] for line in lines[1:3]] == list(PAIRS)
-    assert (lines[0], lines[3].startswith("24 h change · ")) == ("👁 Watch board · Acme", True)
+    assert (lines[0], lines[1:3]) == ("👁 Watch board · Acme", [f"{pair}  60,000.00" for pair in PAIRS])
+    assert re.fullmatch(r"[0-9]{2}:[0-9]{2} UTC", lines[3])  # this exchange tells no change in 24 hours
     assert (sent["chat_id"], sent["disable_notification"]) == (ANN, True)
     assert [(each["chat_id"], each["message_id"]) for each in wall.calls("pinChatMessage")] == [(ANN, message_id)]
+
+
+async def test_board_shows_the_change_where_the_exchange_tells_one(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column and its heading, which are left out where no pair has a figure."""
+    gateway = wall.chat.services.gateway
+    known = gateway.ticker
+
+    async def told(exchange: str, market: Market) -> Ticker:
+        return replace(await known(exchange, market), open_24h=Decimal(50_000) if market.base == "BTC" else None)
+
+    monkeypatch.setattr(gateway, "ticker", told)
+    await put_up(wall)
+    lines = wall.calls("sendMessage")[0]["text"].splitlines()
+    assert lines[1:3] == ["BTC/USDT  60,000.00  +20%", "ETH/USDT  60,000.00"]
+    assert re.fullmatch(r"24 h change · [0-9]{2}:[0-9]{2} UTC", lines[3])
 
 
 async def test_board_is_edited_every_15_seconds_at_most_and_only_when_it_changed(wall: Wall) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bot import OrderReport
 from bot.chat import commands
+from bot.chat.dispatch import TOASTS
 from bot.chat.inbox import Inbox
 from bot.chat.refusals import TOO_MANY_PRESSES, TOO_MUCH
 from bot.chat.reply import say
@@ -253,7 +254,7 @@ async def test_flood_of_presses_answers_every_one(chat: Chat) -> None:
     await chat.arrive([chat.pressed(data, message_id) for _ in range(100)])
     answers = [each["text"] for each in chat.telegram.named("answerCallbackQuery")]
     assert {answer: answers.count(answer) for answer in answers} == {
-        "Noting": 1, "Already done ✓": 20, TOO_MANY_PRESSES: 79
+        "Noting": 1, TOASTS["used"]: 20, TOO_MANY_PRESSES: 79
     }  # fmt: skip
     assert len(chat.ran) == 1
 
@@ -278,7 +279,7 @@ async def test_press_runs_its_action_with_its_payload(chat: Chat) -> None:
 async def test_press_of_another_persons_button_does_nothing_and_leaves_it_usable(chat: Chat) -> None:
     """Bob cannot press what was made for Ann; Ann still can."""
     message_id, [data] = await chat.show(Button("x", "note"))
-    assert await chat.press(data, message_id, user_id=BOB, chat_id=ANN) == ["This button belongs to someone else."]
+    assert await chat.press(data, message_id, user_id=BOB, chat_id=ANN) == [TOASTS["not yours"]]
     assert chat.ran == []
     assert await chat.press(data, message_id) == ["Noting"]
 
@@ -288,7 +289,7 @@ async def test_press_twice_does_it_once(chat: Chat) -> None:
     message_id, [data] = await chat.show(Button("x", "note"))
     await chat.press(data, message_id)
     # The handler's answer took the buttons away; a press that was on its way is too late either way.
-    assert await chat.press(data, message_id) == ["Already done ✓"]
+    assert await chat.press(data, message_id) == [TOASTS["used"]]
     assert len(chat.ran) == 1
 
 
@@ -395,7 +396,7 @@ async def test_press_expired_button_sends_nothing(chat: Chat) -> None:
     row = await _proposed(chat)
     chat.room.clock.advance(60)
     told = await chat.press(chat.telegram.data(row.message_id)[0], row.message_id, chat_id=row.chat_id)
-    assert told == ["Too late: this button has expired. Nothing was sent."]
+    assert told == [TOASTS["expired"]]
     assert chat.room.exchange.placing == []
 
 

@@ -98,13 +98,14 @@ async def test_forged_presses_are_each_answered_at_once_and_run_nothing(chat: Ch
     assert (chat.ran, len(chat.telegram.texts())) == ([], before)
 
 
+TOO_LATE = "Too late: this button has expired and did nothing. Send the command again for a new one."
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "person": ({"user_id": BOB, "chat_id": ANN}, "This button belongs to someone else."),
+    "person": ({"user_id": BOB, "chat_id": ANN}, "This button belongs to someone else. Send the command yourself."),
     "chat": ({"chat_id": ANN + 1}, "This button no longer works. Send the command again."),
     "message": ({"message_id": 9_999}, "This button no longer works. Send the command again."),
-    "expired": ({}, "Too late: this button has expired. Nothing was sent."),
-    "used": ({}, "Already done ✓"),
-    "drawn anew": ({}, "Too late: this button has expired. Nothing was sent."),
+    "expired": ({}, TOO_LATE),
+    "used": ({}, "Pressed already: a button works once. What became of it is in this chat; of an order, in /orders."),
+    "drawn anew": ({}, TOO_LATE),
 }
 """Binding to the press that does not fit it, and the answer."""
 

@@ -11,6 +11,7 @@ from bot.chat.numbers import (
     format_money,
     format_percent,
     format_price,
+    format_typed,
     normalise,
     parse_number,
 )
@@ -111,9 +112,9 @@ def test_parse_number_arbitrary_text_accepts_the_grammar_only(text: str) -> None
 
 
 @given(st.decimals(0, 10**18 - 1, places=18, allow_nan=False))
-def test_format_amount_read_back_is_the_same(value: Decimal) -> None:
+def test_format_typed_read_back_is_the_same(value: Decimal) -> None:
     """Writing and reading an amount loses nothing."""
-    assert parse_number(format_amount(value)) == value
+    assert parse_number(format_typed(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -144,8 +145,17 @@ def test_normalise_phone_text_is_plain_and_visible(text: str, plain: str) -> Non
         ("123456789012345678.123456789012345678", "123456789012345678.123456789012345678"),
     ],
 )
-def test_format_amount_is_plain(value: str, text: str) -> None:
-    """No exponent, no trailing zeros, no lost digits."""
+def test_format_typed_is_plain(value: str, text: str) -> None:
+    """No exponent, no trailing zeros, no lost digits, nothing that would not be understood when it is typed."""
+    assert format_typed(Decimal(value)) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("300000", "300,000"), ("1E+3", "1,000"), ("999.5", "999.5"), ("1234567.000001", "1,234,567.000001"), ("0", "0")],
+)
+def test_format_amount_groups_thousands(value: str, text: str) -> None:
+    """As prices and money are written."""
     assert format_amount(Decimal(value)) == text
 
 

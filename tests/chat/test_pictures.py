@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import struct
 import threading
 from collections.abc import Callable
@@ -13,8 +14,9 @@ import pytest
 
 from bot import Candle, UserError
 from bot.chat import pictures
-from bot.chat.pictures import Chart, Mark, Pictures, draw, spark
+from bot.chat.pictures import Bars, Chart, Mark, Pictures, draw, spark
 
+GREEN = (0x1A, 0x9C, 0x6B)
 CANDLE = Candle(3_600_000, Decimal(100), Decimal(120), Decimal(90), Decimal(110), Decimal(1))
 CHART = Chart("BTC/USDT", "1h", (CANDLE, replace(CANDLE, at_ms=7_200_000, close=Decimal(95))))
 MARKS = (
@@ -113,3 +115,14 @@ def test_spark_of_an_alert_shows_its_level() -> None:
     """The helper for fired alerts marks the level where there is one."""
     assert spark("t", "1h", [CANDLE], Decimal(1), "x").marks == (Mark("alert", Decimal(1), label="x"),)
     assert spark("t", "1h", [CANDLE], None, "x").marks == ()
+
+
+@pytest.mark.parametrize("count", [1, 2, 12])
+def test_bars_are_never_wider_than_an_eighth_of_the_picture(count: int) -> None:
+    """The gains of a single day are a bar, no wall."""
+    image = pytest.importorskip("matplotlib.image")
+    rows = tuple((f"{day} Nov", Decimal(10)) for day in range(1, count + 1))
+    dots = image.imread(io.BytesIO(draw(Bars("Gains a day", rows))))
+    column = [tuple(round(float(part) * 255) for part in line[300][:3]) for line in dots]
+    widest = max(len(run) for run in "".join("x" if dot == GREEN else " " for dot in column).split())
+    assert widest < len(dots) / 8

@@ -228,13 +228,13 @@ async def test_clock_that_jumps_is_measured_again(desk: BitoProDesk) -> None:
     """After a refused time the next request carries the right one."""
     desk.exchange.clock = lambda: time.time_ns() // 1_000_000 + 60_000
     desk.say("/balance")
-    await desk.see("TWD", "100000", "0.5")
+    await desk.see("TWD", "100,000", "0.5")
 
 
 SENTENCES = [
     ("/buy BTC/TWD 50twd", "BitoPro needs at least 100 TWD for BTC/TWD; yours is 50"),
     ("/buy BTC/TWD 0.00001 @ 1400000", "BitoPro needs at least 0.0001 BTC for BTC/TWD"),
-    ("/buy BTC/TWD 200000twd", "You have 100000 TWD free on BitoPro; this order needs 200000 TWD."),
+    ("/buy BTC/TWD 200000twd", "You have 100,000 TWD free on BitoPro; this order needs 200,000 TWD."),
     ("/sell BTC/TWD 3", "You have 0.5 BTC free on BitoPro; this order needs 3 BTC."),
     ("/buy BTC/TWD 0.01 @ 1400000 ioc", "BitoPro takes no IOC orders; what works: GTC."),
     ("/sell BTC/TWD 0.1 stop 1450000", "BitoPro takes no stop-market orders; what works: limit, market, stop-limit."),

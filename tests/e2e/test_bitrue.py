@@ -304,7 +304,7 @@ async def test_clock_moving_later_is_measured_again(desk: BitrueDesk, code: str)
         ("/buy BTC/USDT 0.00009 @ 50000", ("Bitrue needs at least 0.0001 BTC", "yours, rounded down, is 0.00009")),
         ("/buy BTC/USDT 0.0001 @ 50000", ("Bitrue needs at least 10 USDT",)),
         ("/buy BTC/USDT $5", ("Bitrue needs at least",)),
-        ("/buy BTC/USDT $5000", ("You have 1000 USDT free on Bitrue",)),
+        ("/buy BTC/USDT $5000", ("You have 1,000 USDT free on Bitrue",)),
         ("/sell BTC/USDT 3", ("You have 0.5 BTC free on Bitrue", "needs 3 BTC")),
         ("/sell BTC/USDT 0.001 stop 55000", ("Bitrue takes no stop-market orders", "limit, market")),
         ("/buy BTC/USDT 0.001 @ 50000 post", ("Bitrue takes no post-only orders",)),

@@ -463,7 +463,7 @@ async def test_clock_moving_later_is_measured_again(desk: BtccDesk) -> None:
     ("text", "words"),
     [
         ("/buy BTC/USDT 0.0002 @ 50000", ("BTCC needs at least 0.0003 BTC", "yours, rounded down, is 0.0002")),
-        ("/buy BTC/USDT $5000", ("You have 1000 USDT free on BTCC", "needs 5000 USDT")),
+        ("/buy BTC/USDT $5000", ("You have 1,000 USDT free on BTCC", "needs 5,000 USDT")),
         ("/sell BTC/USDT 3", ("You have 0.5 BTC free on BTCC", "needs 3 BTC")),
         ("/sell BTC/USDT 0.001 stop 55000", ("BTCC takes no stop-market orders", "limit, market")),
         ("/buy BTC/USDT 0.001 @ 50000 post", ("BTCC takes no post-only orders",)),

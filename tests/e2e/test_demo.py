@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli.demo import TOUR, running, step
+from bot.cli.demo import ANN, TOUR, running, step
 
 pytestmark = pytest.mark.network
 
@@ -40,3 +40,24 @@ async def test_kept_demo_answers_again_and_remembers(tmp_path: Path) -> None:
             await step(demo.telegram, "press", "Confirm", "Filled")
     async with running(tmp_path) as demo:
         assert "#2" in await step(demo.telegram, "say", "/order 2", "filled")
+
+
+async def test_demo_says_that_its_money_is_paper_and_needs_no_key(tmp_path: Path) -> None:
+    """Where no exchange has real money there is nothing to switch, and no key to give."""
+    async with running(tmp_path) as demo:
+        card = await step(demo.telegram, "say", "/settings", "Default account: main")
+        keys = [key for row in demo.telegram.last(ANN).buttons for key in row]
+        key = await step(demo.telegram, "say", "/connect", "paper")
+        switched = await step(demo.telegram, "say", "/paper off", "paper")
+    assert "Paper trading of main: always, its exchange has no real money" in card.splitlines()
+    assert [each for each in keys if "Paper" in each] == []
+    assert key == "Everything here trades on paper, so no key is needed and none is taken. Try /buy BTC/USDT $50"
+    assert "main always trades on paper: its exchange has no real money. Nothing was changed." in switched
+
+
+async def test_demo_groups_thousands_alike(tmp_path: Path) -> None:
+    """Dollars and any other money."""
+    async with running(tmp_path) as demo:
+        rows = (await step(demo.telegram, "say", "/balance", "USDT")).splitlines()
+    held = dict(row.split()[:2] for row in rows if row.startswith(("USDT", "TWD")))
+    assert held == {"USDT": "10,000.00", "TWD": "300,000"}

@@ -76,7 +76,7 @@ async def test_signal_halts_everybody_and_the_server_ends_it(desk: Desk, tmp_pat
     desk.say("/id")
     await desk.see("You: 1001")
     os.kill(os.getpid(), signal.SIGUSR1)
-    await desk.see("Trading is halted since", "by a signal on the server", "for everybody")
+    await desk.see("Trading has been halted since", "by a signal on the server", "for everybody")
     desk.say("/buy BTC/USDT 0.001 @ 50000")
     await desk.see("HALTED")
     assert "Trading goes on." in await command(tmp_path, "resume")
@@ -86,7 +86,7 @@ async def test_signal_halts_everybody_and_the_server_ends_it(desk: Desk, tmp_pat
 async def test_panic_on_the_command_line_halts_the_running_bot(desk: Desk, tmp_path: Path) -> None:
     """Another process commits the halt; the preview that is shown already places nothing."""
     await desk.preview("/buy BTC/USDT 0.001 @ 50000")
-    assert "Trading is halted since" in await command(tmp_path, "panic")
+    assert "Trading has been halted since" in await command(tmp_path, "panic")
     desk.press("Confirm")
     desk.say("/buy BTC/USDT 0.002 @ 50000")
     await desk.see("HALTED", "by the server's command line")
@@ -98,7 +98,7 @@ async def test_file_halts_and_is_told(desk: Desk, tmp_path: Path) -> None:
     desk.say("/id")
     await desk.see("You: 1001")
     (tmp_path / "data" / "halt").touch()
-    await desk.see("Trading is halted since", "by the file halt on the server")
+    await desk.see("Trading has been halted since", "by the file halt on the server")
     desk.say("/resume all")
     await desk.see("halts trading for as long as it lies there")
     assert "Trading goes on." in await command(tmp_path, "resume")

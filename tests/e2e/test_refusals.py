@@ -15,7 +15,7 @@ SENTENCES = [
     ("/buy BTX/USDT 1 @ 5", "Did you mean BTC/USDT"),
     ("/buy BTC/USDT $0.5", "Bitget needs at least 1 USDT for BTC/USDT; yours is 0.50."),
     ("/buy BTC/USDT 0.0000001 @ 60000", "0.000001"),
-    ("/buy BTC/USDT $5000", "You have 1000 USDT free on Bitget; this order needs 5000 USDT."),
+    ("/buy BTC/USDT $5000", "You have 1,000 USDT free on Bitget; this order needs 5,000 USDT."),
     ("/sell BTC/USDT 3", "You have 0.5 BTC free on Bitget; this order needs 3 BTC."),
     ("/buy BTC/USDT 0,001", 'Does "0,001" mean 0.001 or 1?'),
     ("/buy BTC/USDT NaN", "NaN"),

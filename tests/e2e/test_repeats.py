@@ -235,6 +235,35 @@ async def test_kill_between_commit_and_handling_replays_once(
         await desk.end()
 
 
+@pytest.mark.network
+async def test_kill_between_effect_and_handling_does_it_once_and_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alert that was stored before the kill is not stored again, and its owner is told that it was."""
+    async with neighbours(tmp_path) as desk:
+        await desk.start()
+        await desk.connect()
+        reached = asyncio.Event()
+
+        async def hang(self: Inbox, *updates: Update) -> None:
+            reached.set()
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as dying:
+            dying.setattr(Inbox, "handled", hang)
+            desk.say("/alert BTC/USDT > 90000")
+            await asyncio.wait_for(reached.wait(), 10)
+            await desk.kill()
+        await desk.start()
+        await desk.see("I was stopped right after I did your /alert", "do not send it again", "/alerts lists")
+        assert _count(desk, "alerts") == 1
+        await desk.end()
+
+
 def _proposals(desk: Desk) -> int:
+    return _count(desk, "orders")
+
+
+def _count(desk: Desk, table: str) -> int:
     assert desk.instance is not None
-    return int(desk.instance.store.transact(lambda db: db.execute("SELECT count(*) FROM orders").fetchone()[0]))
+    return int(desk.instance.store.transact(lambda db: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]))

@@ -23,7 +23,7 @@ from tests.trading.conftest import ANN, BOB, MARKET, START_MS, Room
 from tests.trading.test_limits import drafted
 
 DEFAULT_SCHEDULES, NIGHTLY_SCHEDULES = 3_000, 100_000
-REASON = "Trading is halted since 14:13 UTC on 21 Sep by Bob; /resume"
+REASON = "Trading has been halted since 14:13 UTC on 21 Sep by Bob. Write /resume to trade again."
 
 
 def halted(room: Room, who: int = ANN, by: str = "Bob") -> halt.Halt:
@@ -38,12 +38,21 @@ async def test_halt_preview_is_refused_with_since_and_by_whom(room: Room) -> Non
     assert (str(refused.value), refused.value.code) == (REASON, "HALTED")
 
 
+@pytest.mark.parametrize("pair", ["BTC/USDT", "NONE/SUCH"])
+async def test_halt_is_told_before_anything_else_is_wrong(room: Room, pair: str) -> None:
+    """Neither an order that cannot be nor a pair that there is not is told first, and the exchange is not asked."""
+    halted(room)
+    with pytest.raises(UserError) as refused:
+        await room.propose(pair=pair, price=None)
+    assert (refused.value.code, room.exchange.asked) == ("HALTED", [])
+
+
 async def test_halt_confirm_is_refused_and_the_button_stays_unspent(room: Room) -> None:
     """Confirm does nothing while halted; once trading goes on, the same button works."""
     row = await room.propose()
     button = room.show(row)[0]
     halted(room)
-    with pytest.raises(UserError, match="Trading is halted"):
+    with pytest.raises(UserError, match="Trading has been halted"):
         await room.press(row, button)
     room.store.transact(lambda db: halt.lift(db, ANN, by="Ann", delay_ms=0, now_ms=room.clock.now_ms()))
     assert (await room.press(row, button))[1].state == "confirmed"
@@ -61,7 +70,9 @@ async def test_halt_between_confirm_and_send_sends_nothing(room: Room) -> None:
 async def test_halt_of_everybody_holds_back_each_of_them(room: Room) -> None:
     """One row is enough for all, and says who can end it."""
     halted(room, EVERYBODY)
-    with pytest.raises(UserError, match=r"for everybody\. The owner or an administrator ends that: /resume all"):
+    with pytest.raises(
+        UserError, match=r"for everybody\. The owner or an administrator writes /resume all to end that\."
+    ):
         await room.propose()
 
 
@@ -85,7 +96,7 @@ async def test_halt_survives_a_restart(room: Room) -> None:
     """A halt is a row, so a bot that comes up again is halted."""
     halted(room)
     again = room.restart()
-    with pytest.raises(UserError, match="Trading is halted"):
+    with pytest.raises(UserError, match="Trading has been halted"):
         await again.propose()
     await again.close()
 
@@ -107,7 +118,7 @@ async def test_halt_called_again_takes_the_end_back(room: Room) -> None:
     room.store.transact(lambda db: halt.lift(db, ANN, by="thief", delay_ms=600_000, now_ms=room.clock.now_ms()))
     halted(room)
     room.clock.advance(601)
-    with pytest.raises(UserError, match="Trading is halted"):
+    with pytest.raises(UserError, match="Trading has been halted"):
         await room.propose()
 
 

@@ -145,7 +145,7 @@ async def set_default(call: Call) -> Reply:
     def work(db: Connection) -> None:
         people.set_default(db, call.who.user_id, call.payload["account"])
 
-    await call.services.store.run(work)
+    await call.commit(work)
     return await accounts(call)
 
 
@@ -159,13 +159,15 @@ async def paper(call: Call) -> Reply:
     if on and label is None and not await call.accounts():
         return await _first_paper_account(call)
     row = await call.account(label)
+    if not uses_keys(call, row):
+        raise UserError(f"{row.label} always trades on paper: its exchange has no real money. Nothing was changed.")
     if not on and not await has_key(call, row):
         raise UserError(f"{row.label} has no key, so it can only trade on paper. /connect adds a real account.")
     if on and f"{row.exchange}:paper" not in call.services.gateway.exchanges:
         raise UserError(f"{row.label} cannot be switched: {row.exchange} has no paper twin here.")
     if on != row.paper:
         now_ms = call.services.clock.now_ms()
-        for order_id in await call.services.store.run(lambda db: _switch_paper(db, row, on, now_ms)):
+        for order_id in await call.commit(lambda db: _switch_paper(db, row, on, now_ms)):
             await call.services.draw(order_id)
     if on:
         return say(f"{row.label} now trades on paper: real prices, no real money.")
@@ -198,7 +200,7 @@ async def _first_paper_account(call: Call) -> Reply:
     def work(db: Connection) -> AccountRow:
         return people.add_account(db, call.who.user_id, real[0], "paper", call.services.clock.now_ms(), paper=True)
 
-    row = await call.services.store.run(work)
+    row = await call.commit(work)
     title = call.services.gateway.named(real[0]).info.title
     return say(f"Made the account {row.label}: {title}'s prices, no real money. Try /buy BTC/USDT $50")
 
@@ -206,8 +208,14 @@ async def _first_paper_account(call: Call) -> Reply:
 async def has_key(call: Call, row: AccountRow) -> bool:
     """Say whether an account has a key here."""
     query = "SELECT 1 FROM credentials WHERE account_id=? LIMIT 1"
-    found = await call.services.store.run(lambda db: db.execute(query, (row.id,)).fetchone())
+    found = await call.read(lambda db: db.execute(query, (row.id,)).fetchone())
     return found is not None
+
+
+def uses_keys(call: Call, row: AccountRow) -> bool:
+    """Say whether an account is one that needs a key; where none is needed, no money is real."""
+    found = call.services.gateway.exchanges.get(row.exchange)
+    return found is None or bool(found.info.credential_fields)
 
 
 def _eight_decimals(value: Decimal) -> Decimal:
@@ -231,7 +239,15 @@ def _column(keys: tuple[Key, ...]) -> tuple[tuple[Key, ...], ...]:
 COMMANDS = (
     Command("balance", balance, "What you hold", "Look", "[ACCOUNT]", "/balance", runs_late=True),
     Command("accounts", accounts, "Your accounts; choose the default", "Accounts"),
-    Command("paper", paper, "Trade without real money", "Accounts", "on | off [ACCOUNT]", "/paper on"),
+    Command(
+        "paper",
+        paper,
+        "Trade without real money",
+        "Accounts",
+        "on | off [ACCOUNT]",
+        "/paper on",
+        lost="/accounts tells which accounts trade on paper.",
+    ),
 )
 ACTIONS = (
     Action("balance", balance_again),

@@ -12,7 +12,7 @@ from bot.alerts.rows import Alert, Wish
 from bot.chat import alert_cards
 from bot.chat.alert_words import EXAMPLES, LASTS_MS, Asked, parse_alert, written
 from bot.chat.alerts import figure, spread
-from bot.chat.numbers import format_amount, format_price
+from bot.chat.numbers import format_amount, format_price, format_typed
 from bot.chat.registry import Action, Call, Command
 from bot.chat.reply import Reply, say
 from bot.contract.errors import UserError
@@ -64,7 +64,7 @@ async def alert(call: Call) -> Reply:
             )
         return _get(db, call, alert_id)
 
-    stored = await call.services.store.run(work)
+    stored = await call.commit(work)
     call.services.alert_changed(stored.id)
     reply = alert_cards.card(stored, exchange.info.title + exchange.info.mark, now_ms)
     return replace(reply, text=reply.text.line(f"Now {now}."))
@@ -74,7 +74,7 @@ async def alerts(call: Call) -> Reply:
     """List what waits in this chat."""
     await _check_place(call)
     page = int(call.payload.get("page", 0))
-    found = await call.services.store.run(lambda db: rows.in_chat(db, call.who.chat_id))
+    found = await call.read(lambda db: rows.in_chat(db, call.who.chat_id))
     return alert_cards.listed(found, page, call.services.clock.now_ms())
 
 
@@ -96,7 +96,7 @@ async def snooze(call: Call) -> Reply:
         rows.snooze(db, found.id, now_ms + call.payload["ms"], now_ms)
         return _get(db, call, found.id)
 
-    return await _changed(call, await call.services.store.run(work))
+    return await _changed(call, await call.commit(work))
 
 
 async def edit(call: Call) -> Reply:
@@ -110,7 +110,7 @@ async def delete(call: Call) -> Reply:
     """Forget one."""
     await _check_place(call)
     found = await _found(call, call.payload["id"])
-    await call.services.store.run(lambda db: rows.delete(db, found.id))
+    await call.commit(lambda db: rows.delete(db, found.id))
     call.services.alert_changed(found.id)
     return say(f"Alert #{found.id} is deleted: {found.wish.title}.")
 
@@ -135,7 +135,7 @@ async def again(call: Call) -> Reply:
         )
         return _get(db, call, found.id)
 
-    return await _changed(call, await call.services.store.run(work))
+    return await _changed(call, await call.commit(work))
 
 
 async def _changed(call: Call, found: Alert) -> Reply:
@@ -167,7 +167,7 @@ async def _check_place(call: Call) -> None:
 
 
 async def _found(call: Call, alert_id: int) -> Alert:
-    return await call.services.store.run(lambda db: _get(db, call, alert_id))
+    return await call.read(lambda db: _get(db, call, alert_id))
 
 
 def _get(db: Connection, call: Call, alert_id: int) -> Alert:
@@ -273,7 +273,7 @@ def _title(asked: Asked, at: Decimal, market: Market) -> str:
 
 def _as_typed(wish: Wish) -> str:
     """Return the words that ask for the same alert. A volume is asked for anew, from what it is then."""
-    at = format_amount(wish.at)
+    at = format_typed(wish.at)
     condition = {
         "above": f"{wish.symbol} > {at}",
         "below": f"{wish.symbol} < {at}",
@@ -305,6 +305,7 @@ COMMANDS = (
         "PAIR > PRICE [every 1h] [do buy SIZE]",
         "/alert BTC/USDT > 60k",
         details=_DETAILS,
+        lost="/alerts lists what waits here.",
     ),
     Command("alerts", alerts, "Alerts: list, snooze, edit, delete", "Look", runs_late=True),
 )

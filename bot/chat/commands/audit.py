@@ -71,7 +71,7 @@ async def diag(call: Call) -> None:
         found = support.case(db, order_id, who.user_id)
         return found, queries.account_of(db, found.row)
 
-    found, account = await services.store.run(look)
+    found, account = await call.read(look)
     registered = services.gateway.named(found.row.exchange).registered
     request = support.request_of(registered, people.to_contract(account), found.row)
     section = services.settings.exchanges.get(registered.info.id)

@@ -35,7 +35,7 @@ async def chart(call: Call) -> None:
         raise UserError(f"{exchange.info.title} shows no candles here. /price {market.symbol} tells its price.")
     if not candles:
         raise UserError(f"{exchange.info.title} has no candles of {market.symbol}. Try another length, such as 1d.")
-    marks = await services.store.run(lambda db: _marks(db, call, market)) if call.who.is_private else ()
+    marks = await call.read(lambda db: _marks(db, call, market)) if call.who.is_private else ()
     title = f"{market.symbol} · {interval} · {exchange.info.title}"
     picture = await _PICTURES.of(Chart(title, interval, tuple(candles[-_MOST:]), marks))
     last = format_price(candles[-1].close, market.price_step)

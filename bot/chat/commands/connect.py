@@ -51,6 +51,8 @@ async def connect_(call: Call) -> Reply | None:
     words = call.args.lower().split()
     gateway = call.services.gateway
     choices = [found for found in gateway.exchanges.values() if found.info.credential_fields]
+    if not choices and gateway.exchanges:
+        return say("Everything here trades on paper, so no key is needed and none is taken. Try /buy BTC/USDT $50")
     if not choices:
         raise UserError("No exchange that needs a key is in use here. Tell the operator.", code="NO_EXCHANGE")
     if not words and len(choices) > 1:
@@ -64,7 +66,7 @@ async def connect_(call: Call) -> Reply | None:
     if "demo" in words[1:] and not options:
         raise UserError(f"{exchange.info.title} has no demo trading. /paper on trades without real money.")
     labels = [word for word in words[1:] if word != "demo"]
-    label = await call.services.store.run(lambda db: _free_label(db, call.who.user_id, labels[0] if labels else None))
+    label = await call.read(lambda db: _free_label(db, call.who.user_id, labels[0] if labels else None))
     wizard = _Wizard(exchange, label, options)
     return await after_code(call, "to add a key", lambda call: _begin(call, wizard))
 

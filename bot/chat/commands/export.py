@@ -12,7 +12,7 @@ from bot.trading.export import as_csv, period
 async def export(call: Call) -> Reply | None:
     """Send the person's orders and fills as a CSV document."""
     from_ms, to_ms = period(call.args)
-    text, count = await call.services.store.run(lambda db: as_csv(db, call.who.user_id, from_ms, to_ms))
+    text, count = await call.read(lambda db: as_csv(db, call.who.user_id, from_ms, to_ms))
     if not count:
         return say("There are no orders of yours in that time.")
     day = datetime.fromtimestamp(call.services.clock.now_ms() / 1000, UTC).date()

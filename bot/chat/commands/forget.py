@@ -18,7 +18,7 @@ _SECONDS = 60
 async def forget_me(call: Call) -> Reply:
     """Ask before everything is erased."""
     _refuse_owner(call)
-    await call.services.store.run(lambda db: check(db, call.who.user_id))
+    await call.read(lambda db: check(db, call.who.user_id))
     text = Text().bold("Forget you?").line()
     text.line("Your keys, second factor, accounts and name are erased here, for good, and you may no longer use me.")
     text.plain(AFTERWARDS)

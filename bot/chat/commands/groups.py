@@ -19,6 +19,7 @@ from bot.trading.groups import EVENTS, LEVELS, Event, Group
 from bot.trading.halt import clock
 
 _SHOWN = {None: "not shown", False: "shown without amounts and prices", True: "shown with amounts and prices"}
+_LOOK = "/group shows what is posted here now."
 _MUTE_USAGE = "Write /mute 8h, /mute 8h fills, /mute off, or quiet hours: /mute 22:00-07:00 Europe/Berlin."
 
 
@@ -29,9 +30,9 @@ async def group(call: Call) -> Reply:
     now_ms = services.clock.now_ms()
     if word == "allow":
         title = await _title(call)
-        await services.store.run(lambda db: groups.allow(db, chat_id, title, **by, now_ms=now_ms))
+        await call.commit(lambda db: groups.allow(db, chat_id, title, **by, now_ms=now_ms))
     elif word == "forbid":
-        await services.store.run(lambda db: groups.forbid(db, chat_id, **by, now_ms=now_ms))
+        await call.commit(lambda db: groups.forbid(db, chat_id, **by, now_ms=now_ms))
         return say("Nothing is posted here any more, and how this group was set up is forgotten.")
     elif word:
         raise UserError("Write /group, or /group allow or forbid as an administrator of the bot.", code="GROUP_USAGE")
@@ -45,9 +46,7 @@ async def route(call: Call) -> Reply:
     if here.strip().lower() != "here":
         raise UserError(f"Write /route {event} here, in the topic where they shall be posted.", code="GROUP_USAGE")
     chat_id, thread_id, now_ms = call.who.chat_id, call.who.thread_id, call.services.clock.now_ms()
-    await call.services.store.run(
-        lambda db: groups.route(db, chat_id, event, thread_id, by=call.who.user_id, now_ms=now_ms)
-    )
+    await call.commit(lambda db: groups.route(db, chat_id, event, thread_id, by=call.who.user_id, now_ms=now_ms))
     return say(f"{event.capitalize()} are posted here from now on.")
 
 
@@ -59,12 +58,12 @@ async def mute(call: Call) -> Reply:
         raise UserError(_MUTE_USAGE, code="GROUP_USAGE")
     quiet, ends_quiet = read_quiet(words[0], [*words, ""][1]), [word.lower() for word in words] == ["quiet", "off"]
     if quiet is not None or ends_quiet:
-        await call.services.store.run(lambda db: groups.set_quiet(db, chat_id, quiet, by=by, now_ms=now_ms))
+        await call.commit(lambda db: groups.set_quiet(db, chat_id, quiet, by=by, now_ms=now_ms))
         return say(f"From {quiet}, posts make no sound." if quiet else "No quiet hours any more.")
     length_ms = read_length(words[0])
     event = read_event(words[1]) if len(words) == 2 else None
     until_ms = now_ms + length_ms if length_ms else 0
-    await call.services.store.run(lambda db: groups.mute(db, chat_id, event, until_ms, by=by, now_ms=now_ms))
+    await call.commit(lambda db: groups.mute(db, chat_id, event, until_ms, by=by, now_ms=now_ms))
     what = event.capitalize() if event else "All posts"
     return say(f"{what}: none until {clock(until_ms)}." if until_ms else f"{what}: not muted.")
 
@@ -75,7 +74,7 @@ async def check_may_post(call: Call, chat_id: int) -> None:
     Raises:
         UserError: `GROUP_ADMIN`, or the group is not one that is posted to.
     """
-    found = await call.services.store.run(lambda db: groups.get(db, chat_id))
+    found = await call.read(lambda db: groups.get(db, chat_id))
     if found.posters == "administrators" and not (await _member(call, chat_id)).is_administrator:
         raise UserError("In this group only its administrators may have something posted.", code="GROUP_ADMIN")
 
@@ -98,10 +97,10 @@ async def set_fills(call: Call) -> Reply:
     chat_id, user_id, amounts = call.who.chat_id, call.who.user_id, call.payload["amounts"]
     now_ms = call.services.clock.now_ms()
     if amounts is None:
-        await call.services.store.run(lambda db: groups.unshare(db, chat_id, user_id, now_ms))
+        await call.commit(lambda db: groups.unshare(db, chat_id, user_id, now_ms))
         return await _card(call)
     member = await _member(call, call.who.chat_id)
-    await call.services.store.run(
+    await call.commit(
         lambda db: groups.share(
             db,
             chat_id,
@@ -118,13 +117,13 @@ async def set_fills(call: Call) -> Reply:
 async def stop_fills(call: Call) -> Reply:
     """Show the presser's fills no more in a group, asked for in the private chat."""
     chat_id, now_ms = call.payload["chat"], call.services.clock.now_ms()
-    await call.services.store.run(lambda db: groups.unshare(db, chat_id, call.who.user_id, now_ms))
+    await call.commit(lambda db: groups.unshare(db, chat_id, call.who.user_id, now_ms))
     return say("Your fills are not shown there any more.")
 
 
 async def _change(call: Call, change: Any, *values: object) -> None:
     now_ms, chat_id, by = call.services.clock.now_ms(), call.who.chat_id, call.who.user_id
-    await call.services.store.run(lambda db: change(db, chat_id, *values, by=by, now_ms=now_ms))
+    await call.commit(lambda db: change(db, chat_id, *values, by=by, now_ms=now_ms))
 
 
 async def _card(call: Call) -> Reply:
@@ -134,7 +133,7 @@ async def _card(call: Call) -> Reply:
         own = {share.chat_id: share.with_amounts for share in groups.shares(db, user_id)}
         return groups.get(db, chat_id), groups.shared_by(db, chat_id), own.get(chat_id)
 
-    found, shared, own = await call.services.store.run(look)
+    found, shared, own = await call.read(look)
     member, now_ms = await _member(call, call.who.chat_id), call.services.clock.now_ms()
     text = Text().bold(found.title or "This group").line()
     for event in EVENTS:
@@ -202,9 +201,16 @@ COMMANDS = (
         "/group",
         details="Own fills are shown only by whoever wants theirs shown, and without amounts unless they say so. "
         "Administrators of the bot write /group allow to let a group be posted to at all.",
+        lost=_LOOK,
     ),
     Command(
-        "route", route, "Post in this topic", "Groups", "fills | alerts | signals | errors here", "/route fills here"
+        "route",
+        route,
+        "Post in this topic",
+        "Groups",
+        "fills | alerts | signals | errors here",
+        "/route fills here",
+        lost=_LOOK,
     ),
     Command(
         "mute",
@@ -215,6 +221,7 @@ COMMANDS = (
         "/mute 8h fills",
         details="/mute 22:00-07:00 Europe/Berlin sets quiet hours, in which posts make no sound; /mute quiet off ends "
         "them. What is muted is not posted later either.",
+        lost=_LOOK,
     ),
 )
 ACTIONS = (

@@ -75,7 +75,7 @@ async def _new(call: Call) -> Reply | None:
         await check_may_post(call, who.chat_id)
     account = await call.account(match[2]) if match[2] or await call.accounts() else None
     now_ms = services.clock.now_ms()
-    made, token = await services.store.run(
+    made, token = await call.commit(
         lambda db: hooks.make(
             db,
             user_id=who.user_id,
@@ -116,7 +116,7 @@ async def _show_address(call: Call, made: Hook, token: str) -> None:
 
 
 async def _list(call: Call) -> Reply:
-    found = await call.services.store.run(lambda db: hooks.of_user(db, call.who.user_id))
+    found = await call.read(lambda db: hooks.of_user(db, call.who.user_id))
     text = Text().bold(f"Your hooks · {len(found)}").line()
     for each in found:
         text.bold(each.name).line(f" · {each.mode}: {_WHAT[each.mode]}{_bounds(each)}")
@@ -140,7 +140,7 @@ async def _test(call: Call) -> Reply:
     services = call.services
     name, _, body = call.args.partition(" ")
     now_ms, burst = services.clock.now_ms(), services.settings.hooks.burst
-    found = await services.store.run(lambda db: hooks.named(db, call.who.user_id, name))
+    found = await call.read(lambda db: hooks.named(db, call.who.user_id, name))
     try:
         read = alert.read(body.encode("utf-8", "surrogatepass"))
     except Unreadable as error:
@@ -149,7 +149,7 @@ async def _test(call: Call) -> Reply:
     def judge(db: Connection) -> Verdict:
         return hooks.judge(db, found, read, now_ms, burst=burst)
 
-    verdict = await services.store.run(judge)
+    verdict = await call.read(judge)
     text = Text().bold("Nothing was done. ").line(WHY[verdict])
     if read.idea is not None:
         text.add(described(read.idea))
@@ -182,7 +182,7 @@ async def _mode(call: Call) -> Reply | None:
             "Write /hook mode tv notify, /hook mode tv ask $50, or /hook mode tv auto $50 day $200 BTC/USDT.",
             code="HOOK",
         )
-    found = await call.services.store.run(lambda db: hooks.named(db, call.who.user_id, words[0]))
+    found = await call.read(lambda db: hooks.named(db, call.who.user_id, words[0]))
     mode = next(each for each in MODES if each == words[1].lower())
     size, day, pairs = _wanted(words[2:], found, mode)
     if mode == "ask" and size is None:
@@ -195,7 +195,7 @@ async def _mode(call: Call) -> Reply | None:
             current = hooks.named(db, call.who.user_id, found.name)
             return hooks.set_mode(db, current, mode, size=size, day=day, pairs=pairs, now_ms=now_ms)
 
-        changed = await call.services.store.run(change)
+        changed = await call.commit(change)
         also = _DATED if changed.mode == "auto" else ""
         return say(f"Hook {changed.name}: {_WHAT[changed.mode]}{_bounds(changed)}.{also}")
 
@@ -227,8 +227,8 @@ def _wanted(words: list[str], found: Hook, mode: Mode) -> tuple[Decimal | None, 
 
 async def _rotate(call: Call) -> Reply | None:
     """Give a hook another address; the one before opens nothing any more. A new way to orders takes a code."""
-    store, name = call.services.store, call.args
-    found = await store.run(lambda db: hooks.named(db, call.who.user_id, name))
+    name = call.args
+    found = await call.read(lambda db: hooks.named(db, call.who.user_id, name))
 
     async def go_on(call: Call) -> None:
         now_ms = call.services.clock.now_ms()
@@ -239,7 +239,7 @@ async def _rotate(call: Call) -> Reply | None:
                 raise UserError("The hook was changed meanwhile. Send the command again.", code="HOOK")
             return current, hooks.rotate(db, current, now_ms)
 
-        await _show_address(call, *await store.run(work))
+        await _show_address(call, *await call.commit(work))
 
     if found.mode == "auto":
         return await after_code(call, "to make another address for orders without asking", go_on)
@@ -253,7 +253,7 @@ async def _end(call: Call) -> Reply:
     def work(db: Connection) -> None:
         hooks.remove(db, hooks.named(db, call.who.user_id, call.args), now_ms)
 
-    await call.services.store.run(work)
+    await call.commit(work)
     return say(f"Hook {call.args.lower()} is gone; its address opens nothing any more. Orders stay as they are.")
 
 
@@ -274,5 +274,7 @@ COMMANDS = (
             '{{timenow}} of TradingView, or a growing "sequence": nobody can send an old one again.\n'
             "rotate NAME: another address. off NAME: ends it."
         ),
+        lost="In our private chat, /hook list shows your hooks. If it made an address that you did not see, "
+        "/hook rotate NAME makes another and ends that one.",
     ),
 )

@@ -8,7 +8,7 @@ from telegram.error import TelegramError
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow
-from bot.chat.commands.accounts import has_key, title_of
+from bot.chat.commands.accounts import has_key, title_of, uses_keys
 from bot.chat.commands.connect import MARKS, begin_rotation
 from bot.chat.registry import Action, Call, Command
 from bot.chat.reply import Key, Reply, say
@@ -33,7 +33,7 @@ async def keys(call: Call) -> Reply | None:
         return None
     if words[:1] == ["rotate"]:
         return await begin_rotation(call, await call.account(words[1] if words[1:] else None))
-    rows = [row for row in await call.accounts() if _uses_keys(call, row)]
+    rows = [row for row in await call.accounts() if uses_keys(call, row)]
     if not rows:
         await call.account()
         return say("No key is stored here. /connect adds one.")
@@ -108,20 +108,15 @@ async def surely_remove_key(call: Call) -> Reply:
             raise UserError(f"Order #{live[0].id} of {row.label} is not finished; without the key I lose sight of it.")
         remove_key(db, row, call.services.clock.now_ms())
 
-    await call.services.store.run(work)
+    await call.commit(work)
     return say(f"The key {row.label} is erased here. Delete it at the exchange too.")
 
 
 async def _own(call: Call, account_id: int) -> AccountRow:
-    found = await call.services.store.run(lambda db: people.get_account(db, account_id, call.who.user_id))
+    found = await call.read(lambda db: people.get_account(db, account_id, call.who.user_id))
     if found is None:
         raise UserError("There is no such account. /accounts lists yours.", code="NO_ACCOUNT")
     return found
-
-
-def _uses_keys(call: Call, row: AccountRow) -> bool:
-    found = call.services.gateway.exchanges.get(row.exchange)
-    return found is None or bool(found.info.credential_fields)
 
 
 COMMANDS = (

@@ -54,7 +54,7 @@ async def _table(call: Call) -> Reply:
     def work(db: Connection) -> tuple[limits.Limits, dict[str, tuple[Value, int]]]:
         return limits.read(db, me, ceiling, now_ms), limits.waiting(db, me, now_ms)
 
-    found, waiting = await services.store.run(work)
+    found, waiting = await call.read(work)
     lines: list[tuple[str, ...]] = []
     for name, (title, _) in _TITLES.items():
         line = _written(name, getattr(found, name))
@@ -71,7 +71,7 @@ async def _change(call: Call, name: str, words: list[str]) -> Reply | None:
     code = words.pop() if is_coded else ""
     value = _parsed(name, words)
     services, me, now_ms = call.services, call.who.user_id, call.services.clock.now_ms()
-    before, ceiling = await services.store.run(lambda db: limits.own(db, me, now_ms)), services.desk.ceiling
+    before, ceiling = await call.read(lambda db: limits.own(db, me, now_ms)), services.desk.ceiling
     top = getattr(ceiling, name)
     if top is not None and value is not None and limits.is_looser(name, top, value):
         text = f"The configuration of this bot allows at most {_written(name, top)}, for everybody."
@@ -104,7 +104,7 @@ async def _store(call: Call, name: str, value: Value, verify: Verify | None) -> 
             notices.tell(db, chat_id=owner, kind="note", payload={"text": text}, now_ms=now_ms)
         return at_ms
 
-    at_ms = await services.store.run(work)
+    at_ms = await call.commit(work)
     services.sender.kept()
     told = f"{_TITLES[name][0]}: {_written(name, value)}"
     if at_ms is None:
@@ -154,6 +154,7 @@ COMMANDS = (
         details="Names: " + ", ".join(_TITLES) + ".\n"
         "A tighter limit holds at once. A looser one takes a code of the second factor, if you have one, and ten\n"
         "minutes, and the owner is told. `off` takes one away; the configuration's own limits hold all the same.",
+        lost="/limits shows what holds, and what will.",
     ),
 )
 ACTIONS = (Action("limits", show),)

@@ -73,18 +73,20 @@ def _fits(pair: str | None, symbol: str) -> bool:
 
 async def _markets(call: Call, account_id: int) -> list[Market]:
     """Return the markets the person traded lately on an account."""
-    rows = await call.services.store.run(lambda db: queries.recent(db, call.who.user_id, 100))
+    rows = await call.read(lambda db: queries.recent(db, call.who.user_id, 100))
     return list({row.symbol: row.market for row in rows if row.account_id == account_id}.values())
 
 
 async def order(call: Call) -> Reply:
     """Show an order's whole life."""
     row = await _named(call)
-    life = await call.services.store.run(lambda db: events.timeline(db, row.id))
+    life = await call.read(lambda db: events.timeline(db, row.id))
     text = Text().bold(summary(row)).line()
     lines: list[tuple[str, ...]] = []
     for at_ms, kind, detail in life:
-        lines.append((_clock(at_ms), kind.replace("_", " "), _told(row, detail)))
+        seen = (kind.replace("_", " "), _told(row, detail))
+        if not lines or lines[-1][1:] != seen:  # an event that changed nothing of this is in the log alone
+            lines.append((_clock(at_ms), *seen))
     text.line("Times are UTC.").table(lines)
     if row.client_order_id:
         text.plain("Our id: ").code(row.client_order_id).line()
@@ -180,7 +182,7 @@ async def refresh(call: Call) -> None:
         journal.tell(db, order_id, call.services.clock.now_ms())
 
     call.services.watch(order_id)
-    await call.services.store.run(work)
+    await call.commit(work)
     await call.services.draw(order_id)
 
 
@@ -225,7 +227,7 @@ async def history(call: Call) -> Reply:
 
 
 async def _live(call: Call) -> list[OrderRow]:
-    rows = await call.services.store.run(lambda db: queries.in_states(db, (*LIVE, *DOUBTFUL)))
+    rows = await call.read(lambda db: queries.in_states(db, (*LIVE, *DOUBTFUL)))
     return [row for row in rows if row.user_id == call.who.user_id]
 
 
@@ -234,7 +236,7 @@ async def _named(call: Call) -> OrderRow:
     if call.order_id is None and not (number.isdecimal() and len(number) < 16):
         raise UserError("Which order? Write its number, such as /order 42. /orders lists the open ones.")
     order_id = call.order_id if call.order_id is not None else int(number)
-    return await call.services.store.run(lambda db: queries.get_own(db, order_id, call.who.user_id))
+    return await call.read(lambda db: queries.get_own(db, order_id, call.who.user_id))
 
 
 def _clock(at_ms: int) -> str:

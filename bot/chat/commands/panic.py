@@ -32,12 +32,12 @@ async def panic(call: Call) -> Reply:
             notices.tell(db, chat_id=user_id, kind="note", payload={"text": str(found)}, now_ms=now_ms)
         return found
 
-    found = await call.services.store.run(work)
+    found = await call.commit(work)
     call.services.sender.kept()
-    live = await call.services.store.run(lambda db: queries.in_states(db, LIVE))
+    live = await call.read(lambda db: queries.in_states(db, LIVE))
     mine = [row.id for row in live if row.user_id == who.user_id]
     text = Text().bold("Trading is halted").line(" for everybody." if user_id == EVERYBODY else ".")
-    text.line("Nothing is sent from now on, confirmed or not. Canceling works.").plain(str(found) + ".")
+    text.line("Nothing is sent from now on, confirmed or not. Canceling works.").plain(str(found))
     rows: tuple[tuple[Key, ...], ...] = ()
     if mine and who.is_private:
         orders = "open order" if len(mine) == 1 else "open orders"
@@ -56,10 +56,10 @@ async def resume(call: Call) -> Reply | None:
     file = call.services.store.path.with_name(halt.FILE)
     if user_id == EVERYBODY and file.exists():
         raise UserError(halt.LIFT_FILE.format(file=file))
-    found = await call.services.store.run(lambda db: halt.get(db, user_id, now_ms))
+    found = await call.read(lambda db: halt.get(db, user_id, now_ms))
     if found is None:
-        others = await call.services.store.run(lambda db: halt.get(db, EVERYBODY, now_ms))
-        return say(str(others) + "." if others and user_id != EVERYBODY else "Trading is not halted.")
+        others = await call.read(lambda db: halt.get(db, EVERYBODY, now_ms))
+        return say(str(others) if others and user_id != EVERYBODY else "Trading is not halted.")
     if await has_factor(call):
         return await with_code(call, code, partial(_lift, call, user_id))
     return await _lift(call, user_id, lambda db: None)
@@ -79,7 +79,7 @@ async def _lift(call: Call, user_id: int, verify: Verify) -> Reply:
                 notices.tell(db, chat_id=owner, kind="note", payload={"text": text}, now_ms=now_ms)
         return ends_ms
 
-    ends_ms = await call.services.store.run(work)
+    ends_ms = await call.commit(work)
     call.services.sender.kept()
     if ends_ms is None:
         return say("Trading is not halted.")
@@ -114,6 +114,7 @@ COMMANDS = (
         runs_late=True,
         details="Nothing is sent any more: yours, or with all everybody's (owner and administrators). Open orders stay "
         "until you cancel them. /resume ends it.",
+        lost="Trading is halted. /cancel all offers to cancel what is open.",
     ),
     Command(
         "resume",
@@ -123,5 +124,6 @@ COMMANDS = (
         "[all] [CODE]",
         "/resume",
         details="With a second factor it takes a code. Ten minutes give you time to /panic again if it was not you.",
+        lost="Trading goes on ten minutes after it; /panic keeps it halted.",
     ),
 )

@@ -40,7 +40,7 @@ async def _invite(call: Call, role: Role, seconds: int) -> None:
     username = services.sender.bot.username
     if not username:
         raise UserError("This bot has no username, so nobody can be sent a link to it. BotFather gives it one.")
-    token = await services.store.run(
+    token = await call.commit(
         lambda db: membership.invite(
             db, by=who.user_id, owner=_owner(call), role=role, seconds=seconds, now_ms=services.clock.now_ms()
         )
@@ -83,14 +83,14 @@ async def take_back(call: Call) -> Reply:
 async def _take_back(call: Call, token_hash: bytes) -> bool:
     services, by = call.services, call.who.user_id
     now_ms = services.clock.now_ms()
-    return await services.store.run(lambda db: membership.take_back(db, token_hash, by=by, now_ms=now_ms))
+    return await call.commit(lambda db: membership.take_back(db, token_hash, by=by, now_ms=now_ms))
 
 
 async def users(call: Call) -> Reply:
     """List the people, and the strangers who wrote today."""
     page = int(call.payload.get("page", 0))
     owner = _owner(call)
-    everybody = await call.services.store.run(lambda db: roles.everybody(db, owner))
+    everybody = await call.read(lambda db: roles.everybody(db, owner))
     known = {user.id for user in everybody}
     shown = everybody[page * _PAGE : (page + 1) * _PAGE]
     text = Text().bold(f"People · {len(everybody)}").line()
@@ -122,7 +122,7 @@ async def user(call: Call) -> Reply:
 
 async def set_role(call: Call) -> Reply | None:
     """Give a person the role of the button. Taking rights away needs no code."""
-    found = await call.services.store.run(lambda db: people.get_user(db, call.payload["user"]))
+    found = await call.read(lambda db: people.get_user(db, call.payload["user"]))
     if membership.is_lowered(found.role if found else None, call.payload["role"]):
         return await _set_role(call)
     return await after_code(call, "to give somebody more rights", _set_role)
@@ -130,7 +130,7 @@ async def set_role(call: Call) -> Reply | None:
 
 async def _set_role(call: Call) -> Reply:
     services, payload = call.services, call.payload
-    change = await services.store.run(
+    change = await call.commit(
         lambda db: membership.change_role(
             db,
             by=call.who.user_id,
@@ -152,7 +152,7 @@ async def _card(call: Call, user_id: int, name: str, news: str = "") -> Reply:
         is_above = found is None or RANK[found.role] < RANK[own or "blocked"]
         return found, roles.may_give(own) if is_above and user_id != _owner(call) else ()
 
-    found, may_give = await call.services.store.run(look)
+    found, may_give = await call.read(look)
     text = Text().line(news) if news else Text()
     name = found.name if found else name
     text.bold(name or "No name").line().plain("Id: ").code(str(user_id)).line()
@@ -198,6 +198,7 @@ COMMANDS = (
         "ROLE [MINUTES]",
         "/invite trader 15m",
         details="Roles: viewer, trader, admin; yours must be higher. The link works once, within 15 minutes at most.",
+        lost="If you did not see the link, nobody did: it ends by itself, and /invite makes another.",
     ),
     Command("users", users, "Who may use the bot: let in, change, block", "Bot", runs_late=True),
 )

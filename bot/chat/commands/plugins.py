@@ -60,7 +60,7 @@ async def _unfinished(call: Call, plugin: str) -> int:
         for exchange in call.services.gateway.exchanges.values()
         if exchange.registered.plugin.name == plugin
     }
-    rows = await call.services.store.run(lambda db: queries.in_states(db, ("confirmed", *LIVE, *DOUBTFUL)))
+    rows = await call.read(lambda db: queries.in_states(db, ("confirmed", *LIVE, *DOUBTFUL)))
     return sum(row.exchange in served for row in rows)
 
 

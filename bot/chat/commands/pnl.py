@@ -133,8 +133,8 @@ async def _seen(call: Call) -> _Seen:
 async def _of_account(call: Call, account: AccountRow) -> tuple[list[Trade], list[Market], str]:
     """Return an account's trades, the markets they were in, and what could not be learned of them."""
     services, exchange = call.services, account.exchange + (":paper" if account.paper else "")
-    trades, known = await services.store.run(lambda db: of_journal(db, call.who.user_id, account.id, exchange))
-    rows = await services.store.run(lambda db: queries.recent(db, call.who.user_id, 100))
+    trades, known = await call.read(lambda db: of_journal(db, call.who.user_id, account.id, exchange))
+    rows = await call.read(lambda db: queries.recent(db, call.who.user_id, 100))
     mine = {row.symbol: row.market for row in rows if row.account_id == account.id and row.exchange == exchange}
     try:
         symbols = await services.gateway.symbols(exchange)

@@ -69,7 +69,7 @@ async def canceled(call: Call) -> Reply:
 async def _post(call: Call, chat_id: int, idea: Idea, valid_ms: int) -> None:
     services, who = call.services, call.who
     now_ms = services.clock.now_ms()
-    made = await services.store.run(
+    made = await call.commit(
         lambda db: board.post(
             db,
             idea,
@@ -88,7 +88,7 @@ async def _post(call: Call, chat_id: int, idea: Idea, valid_ms: int) -> None:
 
 async def _cancel(call: Call, number: int) -> Reply:
     services, now_ms = call.services, call.services.clock.now_ms()
-    await services.store.run(lambda db: board.cancel(db, number, by=call.who.user_id, now_ms=now_ms))
+    await call.commit(lambda db: board.cancel(db, number, by=call.who.user_id, now_ms=now_ms))
     services.sender.kept()
     return say(f"Signal #{number} is canceled; its card says so. Orders that followed it stay as they are.")
 
@@ -99,7 +99,7 @@ async def _change(call: Call, number: int, text: str) -> Reply:
         raise UserError(f"I do not understand {_quoted(reading)} there. {_USAGE}", code="SIGNAL")
     services, now_ms = call.services, call.services.clock.now_ms()
     valid_ms = reading.valid_ms if "valid" in text.lower() else None
-    await services.store.run(
+    await call.commit(
         lambda db: board.change(db, number, reading.idea, by=call.who.user_id, valid_ms=valid_ms, now_ms=now_ms)
     )
     services.sender.kept()
@@ -131,7 +131,7 @@ async def followed(call: Call, token: str) -> Reply | None:
             board.follow(db, found, who.user_id, now_ms)
         return found, *_wishes(db, who.user_id)
 
-    found, is_on, size = await services.store.run(look)
+    found, is_on, size = await call.prepare(look)
     if found is None or found.state != "open" or found.until_ms <= now_ms:
         return say(_OVER)
     if not is_on:
@@ -155,7 +155,7 @@ async def wishes(call: Call) -> Reply:
         if size is None:
             raise UserError("Write /signals $50, /signals 5%, /signals ask, /signals on or /signals off.")
         await _wish(call, size=json.dumps({"kind": type(size).__name__, **asdict(size)}, default=str))
-    is_on, size = await call.services.store.run(lambda db: _wishes(db, user_id))
+    is_on, size = await call.read(lambda db: _wishes(db, user_id))
     shown = "I ask for the size each time" if size is None else f"your size is {_size_words(size)}"
     if not is_on:
         return say("Signals are off: Trade this does nothing for you. /signals on switches them on.")
@@ -176,7 +176,7 @@ async def _wish(call: Call, *, is_on: bool | None = None, size: str | None = Non
         change = "UPDATE signal_wishes SET is_on=coalesce(?, is_on), size=coalesce(?, size) WHERE user_id=?"
         db.execute(change, (is_on, size, call.who.user_id))
 
-    await call.services.store.run(work)
+    await call.commit(work)
 
 
 def _wishes(db: Connection, user_id: int) -> tuple[bool, Size | None]:
@@ -200,6 +200,7 @@ COMMANDS = (
             "Channel formats are read as well, such as lines with Entry, Targets and Stop. What was not understood is "
             "shown to you first. Valid for a day unless it says otherwise, for a week at most."
         ),
+        lost="Its card in the group shows it as it is now.",
     ),
     Command(
         "signals",
@@ -208,7 +209,7 @@ COMMANDS = (
         "Trade",
         "[SIZE | ask | on | off]",
         "/signals $50",
-        runs_late=False,
+        lost="/signals shows what you chose.",
     ),
 )
 ACTIONS = (Action("signal_post", approved), Action("signal_cancel", canceled))

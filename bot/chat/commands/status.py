@@ -45,7 +45,7 @@ async def status(call: Call) -> Reply:
         )
         return live, doubtful, waiting
 
-    live, doubtful, waiting = await call.services.store.run(count)
+    live, doubtful, waiting = await call.read(count)
     for name, problem in call.services.gateway.unusable.items():
         text.line(f"⚠ {name} is off: {problem}")
     if call.services.health is not None:
@@ -77,7 +77,7 @@ async def why(call: Call) -> Reply:
         raise UserError("Why what? /why 42 explains an order, /why NO_FUNDS a code.")
     if wanted.isdecimal() and len(wanted) < 16:
         try:
-            row = await call.services.store.run(lambda db: queries.get_own(db, int(wanted), call.who.user_id))
+            row = await call.read(lambda db: queries.get_own(db, int(wanted), call.who.user_id))
         except UserError:
             return Reply(_coded(call, wanted))
         text = Text().bold(summary(row)).line()

@@ -64,7 +64,7 @@ async def _moved(call: Call, intent: Intent) -> str:
     exchange_id = gateway.exchange(await call.account(intent.account)).info.id
     market = (await gateway.symbols(exchange_id)).resolve(intent.pair)
     now = format_price((await gateway.ticker(exchange_id, market)).last, market.price_step)
-    rows = await call.services.store.run(lambda db: queries.recent(db, call.who.user_id, 20))
+    rows = await call.read(lambda db: queries.recent(db, call.who.user_id, 20))
     then = next((row.order.reference_price for row in rows if row.symbol == market.symbol), None)
     if then is None:
         return f"{market.symbol} is now {now}."
@@ -112,7 +112,7 @@ async def preview(call: Call, intent: Intent) -> Reply | None:
 
 
 async def _ask_pair(call: Call, account: AccountRow, intent: Intent) -> Reply:
-    rows = await call.services.store.run(lambda db: queries.recent(db, call.who.user_id, 20))
+    rows = await call.read(lambda db: queries.recent(db, call.who.user_id, 20))
     symbols = await call.services.gateway.symbols(call.services.gateway.exchange(account).info.id)
     known = [symbol for symbol in (*(row.symbol for row in rows), *_POPULAR) if symbols.get(symbol)]
     pairs = list(dict.fromkeys(known))[:6]
@@ -214,7 +214,7 @@ async def again(call: Call) -> Reply | None:
 
 
 async def _own(call: Call, order_id: int) -> OrderRow:
-    return await call.services.store.run(lambda db: queries.get_own(db, order_id, call.who.user_id))
+    return await call.read(lambda db: queries.get_own(db, order_id, call.who.user_id))
 
 
 async def second_person(call: Call) -> None:

@@ -37,7 +37,7 @@ async def two_factor(call: Call) -> Reply | None:
 
 async def _on(call: Call) -> Reply | None:
     services, who = call.services, call.who
-    seed = await services.store.run(lambda db: second_factor.begin(db, who.user_id, vault=services.vault))
+    seed = await call.prepare(lambda db: second_factor.begin(db, who.user_id, vault=services.vault))
     link = second_factor.link(seed, who.name or str(who.user_id))
     text = Text().bold("Second factor").line()
     text.line("1. Copy the key below, and add it to an authenticator app by hand, or open the link on your phone.")
@@ -49,9 +49,7 @@ async def _on(call: Call) -> Reply | None:
 
     async def take(code: str) -> None:
         now_ms = services.clock.now_ms()
-        await services.store.run(
-            lambda db: turn_on(db, user_id=who.user_id, code=code, now_ms=now_ms, vault=services.vault)
-        )
+        await call.commit(lambda db: turn_on(db, user_id=who.user_id, code=code, now_ms=now_ms, vault=services.vault))
         is_gone = False
         with suppress(TelegramError):
             is_gone = await services.sender.bot.delete_message(who.chat_id, shown)
@@ -66,7 +64,7 @@ async def _on(call: Call) -> Reply | None:
 
 async def _off(call: Call) -> None:
     user_id, now_ms = call.who.user_id, call.services.clock.now_ms()
-    await call.services.store.run(lambda db: turn_off(db, user_id, by=user_id, now_ms=now_ms))
+    await call.commit(lambda db: turn_off(db, user_id, by=user_id, now_ms=now_ms))
     call.services.sender.kept()
 
 

@@ -29,14 +29,14 @@ async def watch(call: Call) -> Reply | None:
     if len(symbols) > MOST_PAIRS:
         raise UserError(f"A board has room for {MOST_PAIRS} pairs. Name fewer.", code="SYNTAX")
     board = Board(who.chat_id, who.thread_id, None, who.user_id, exchange, symbols)
-    stored = await services.store.run(lambda db: boards.put(db, board))
+    stored = await call.commit(lambda db: boards.put(db, board))
     services.boards_changed()
     return None if stored.message_id is None else say("The board of this chat shows these pairs within 15 seconds.")
 
 
 async def _end(call: Call) -> Reply:
     services, chat_id = call.services, call.who.chat_id
-    message_id = await services.store.run(lambda db: boards.end(db, chat_id))
+    message_id = await call.commit(lambda db: boards.end(db, chat_id))
     if message_id is None:
         return say("There is no board in this chat. /watch BTC/USDT puts one up.")
     try:
@@ -59,5 +59,6 @@ COMMANDS = (
             "it ends with /watch off or when its message is deleted. In a group, for its administrators who may use "
             "this bot."
         ),
+        lost="The pinned message shows what the board of this chat is now, or that it changes no more.",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.accounts import people
+from bot.chat.dispatch import TOASTS
 from bot.chat.groups import Members
 from tests.chat.conftest import OWNER, STRANGER, VIEWER, Chat
 from tests.chat.groups.conftest import (
@@ -116,7 +117,7 @@ async def test_members_of_one_group_are_not_those_of_another(club: Chat) -> None
 async def test_card_button_of_an_administrator_counts_for_that_person_alone(club: Chat) -> None:
     """Another member's press changes nothing."""
     await say(club, "/group")
-    assert await push(club, "Fills: silent", presser=OWNER) == "This button belongs to someone else."
+    assert await push(club, "Fills: silent", presser=OWNER) == TOASTS["not yours"]
     await push(club, "Fills: silent")
     found = group_of(club)
     assert found is not None

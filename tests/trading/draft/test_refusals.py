@@ -198,7 +198,7 @@ PLAIN = Capabilities()
             BTC,
             ALL,
             "NO_FUNDS",
-            "You have 12000 USDT free on Bitget; this order needs 60000 USDT.",
+            "You have 12,000 USDT free on Bitget; this order needs 60,000 USDT.",
         ),
         (
             replace(LIMIT, side="sell", size=amount("0.6")),
@@ -207,21 +207,20 @@ PLAIN = Capabilities()
             "NO_FUNDS",
             "You have 0.5 BTC free on Bitget; this order needs 0.6 BTC.",
         ),
-        (
-            replace(MARKET, size=amount("2")),
-            BTC,
-            ALL,
-            "THIN_BOOK",
-            "The order book of BTC/USDT on Bitget is too thin for this: it shows only 1.5 BTC."
-            " Use a smaller amount or a limit price (@).",
-        ),
-        (
-            replace(MARKET, size=amount("1000000", "$")),
-            BTC,
-            ALL,
-            "THIN_BOOK",
-            "The order book of BTC/USDT on Bitget is too thin for this: it shows only 1.5 BTC."
-            " Use a smaller amount or a limit price (@).",
+        *(
+            (
+                replace(MARKET, side=side, size=amount(*size)),
+                BTC,
+                ALL,
+                "NO_FUNDS",
+                f"You have {have} free on Bitget; this order needs {need}.",
+            )
+            for side, size, have, need in (
+                ("buy", ("2",), "12,000 USDT", "at least 120,020 USDT"),
+                ("buy", ("1000000", "$"), "12,000 USDT", "1,000,000 USDT"),
+                ("sell", ("99",), "0.5 BTC", "99 BTC"),
+                ("sell", ("1000000", "$"), "0.5 BTC", "at least 16.67 BTC"),
+            )
         ),
     ],
 )
@@ -230,6 +229,17 @@ def test_draft_impossible_order_is_refused_with_need_and_have(
 ) -> None:
     """Each reason has its code and a sentence with the exchange's name and both numbers."""
     assert refused(intent, market, can) == (code, message)
+
+
+@pytest.mark.parametrize("size", [amount("2"), amount("200000", "$")])
+def test_draft_of_what_one_has_but_the_book_does_not_is_refused_for_the_book(size: Size) -> None:
+    """Only whoever has the money is told of the book."""
+    code, message = refused(replace(MARKET, size=size), balances=RICH)
+    assert (code, message) == (
+        "THIN_BOOK",
+        "The order book of BTC/USDT on Bitget is too thin for this: it shows only 1.5 BTC."
+        " Use a smaller amount or a limit price (@).",
+    )
 
 
 def test_draft_exactly_at_the_limits_is_accepted() -> None:
