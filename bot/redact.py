@@ -11,7 +11,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from array import array
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, NoReturn, TextIO, cast
 from urllib.parse import quote, quote_plus
@@ -23,6 +25,15 @@ _SHORTEST = 6
 _FRAGMENT = 12
 _LOUD_LOGGERS = ("httpx", "httpcore", "hpack", "h11")  # they write URLs and headers, at INFO and below
 
+_WINDOW = 8
+_MARKS = 2**32 - 1  # the bits of a hash that are kept
+_LOW = 2**22 - 1  # those of them that are looked up first: half a megabyte of bits
+_SHELVES = 256
+_MARKS_ON_SHELF = 2**32 // _SHELVES
+_UNSPACED = re.compile(rf"\S{{{_WINDOW}}}")
+_UNCHANGED = re.compile("[A-Za-z0-9_.~-]*")  # what no escaping and no quoting alters
+_HEX = re.compile("(?:[0-9A-Fa-f]{2})+")
+
 # Every repetition is bounded or begins at a word: hostile text must not make a look slow.
 _WORD = (
     r"(?:sign(?:ature)?|pass(?:word|phrase|wd)|(?:[a-z]{1,20}_)?token"
@@ -33,49 +44,119 @@ _HEADER = (
     r"|x-[a-z0-9-]{0,40}(?:key|sign(?:ature)?|passphrase|payload|token|secret))"
 )
 _VALUE = r"""[^\s"'&‹›]+"""
+# Before each shape: of what it matches, one of these is in the text without regard to case, and so many characters
+# have no space between them. That is quicker to see. No hint has an i: others match it that do not fold to it.
+_WORD_HINTS = ("gn", "pass", "token", "secret", "key")
 _SHAPES = tuple(
-    (re.compile(pattern, re.IGNORECASE), rf"\g<before>{MARK}")
-    for pattern in (
-        r"(?P<before>)(?<!\d)\d{6,}(?::|%3A)[A-Za-z0-9_-]{30,}",  # a Telegram bot token
-        rf"""(?P<before>\b{_HEADER}\b['"]?\s{{0,4}}[:=,]\s{{0,4}}(?:b?['"])?(?:(?:basic|bearer)\s)?){_VALUE}""",
-        rf"(?P<before>(?<![a-z]){_WORD}=){_VALUE}",
-        rf"""(?P<before>['"]{_WORD}['"]\s{{0,4}}[:=,]\s{{0,4}}b?['"])[^'"‹›]+""",
-        rf"""(?P<before>(?<![a-z]){_WORD}\b['"]?[\s:=,]{{0,4}}(?:is\s)?(?:b?['"])?)[A-Za-z0-9+/_-]{{16,}}=*""",
+    (hints, unspaced, re.compile(pattern, re.IGNORECASE), rf"\g<before>{MARK}")
+    for hints, unspaced, pattern in (
+        ((":", "%3a"), 37, r"(?P<before>)(?<!\d)\d{6,}(?::|%3A)[A-Za-z0-9_-]{30,}"),  # a Telegram bot token
+        (
+            ("access-", "author", "x-"),
+            0,
+            rf"""(?P<before>\b{_HEADER}\b['"]?\s{{0,4}}[:=,]\s{{0,4}}(?:b?['"])?(?:(?:basic|bearer)\s)?){_VALUE}""",
+        ),
+        (("=",), 0, rf"(?P<before>(?<![a-z]){_WORD}=){_VALUE}"),
+        (_WORD_HINTS, 0, rf"""(?P<before>['"]{_WORD}['"]\s{{0,4}}[:=,]\s{{0,4}}b?['"])[^'"‹›]+"""),
+        (
+            _WORD_HINTS,
+            16,
+            rf"""(?P<before>(?<![a-z]){_WORD}\b['"]?[\s:=,]{{0,4}}(?:is\s)?(?:b?['"])?)[A-Za-z0-9+/_-]{{16,}}=*""",
+        ),
     )
 )
 
 
-class Redactor:
-    """Knows the live secrets, and hides them and their encodings in text. Holds them, so it cannot print or pickle."""
+class _Index:
+    """Which values a text may hold, by windows of one size: sixty-four bits for each, a mark of it and a number.
 
-    __slots__ = ("_forms", "_lock", "_values")
+    A mark is a part of a hash, so a text may be taken for one that holds a value, and never the other way.
+    """
+
+    __slots__ = ("_bits", "_is_empty", "_shelves", "_size")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._is_empty = True
+        self._bits = bytearray((_LOW + 1) // 8)  # whether a mark with these low bits is known: seldom by chance
+        self._shelves = [array("Q")] * _SHELVES  # by how a mark begins: sorted, a mark above the number of its value
+
+    def add(self, window: str, number: int) -> None:
+        """Know `window` as part of the value with that number. One call at a time."""
+        mark = hash(window) & _MARKS
+        place = mark // _MARKS_ON_SHELF
+        shelf = self._shelves[place][:]  # a look in another thread goes on in the old one
+        insort(shelf, mark << 32 | number)
+        self._shelves[place] = shelf
+        low = mark & _LOW
+        self._bits[low >> 3] |= 1 << (low & 7)
+        self._is_empty = False
+
+    def numbers(self, texts: Iterable[str]) -> set[int]:
+        """Return the numbers of the values of which a window may be in one of `texts`."""
+        found: set[int] = set()
+        if self._is_empty:
+            return found
+        size, bits = self._size, self._bits
+        for text in texts:
+            for start in range(len(text) - size + 1):
+                mark = hash(text[start : start + size])
+                low = mark & _LOW
+                if bits[low >> 3] >> (low & 7) & 1:
+                    found.update(self._with_mark(mark & _MARKS))
+        return found
+
+    def _with_mark(self, mark: int) -> list[int]:
+        shelf = self._shelves[mark // _MARKS_ON_SHELF]
+        first = bisect_left(shelf, mark << 32)
+        return [entry & 0xFFFF_FFFF for entry in shelf[first : bisect_left(shelf, mark + 1 << 32, first)]]
+
+
+class Redactor:
+    """Knows the live secrets, and hides them and their encodings in text. Holds them, so it cannot print or pickle.
+
+    Each value is kept once, with a few of its windows. Only for a text that has one of them are the value's forms made.
+    """
+
+    __slots__ = ("_common", "_known", "_lock", "_rare", "_values")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: set[str] = set()
-        # First characters -> what may follow, so that the cost of a look does not grow with the number of secrets.
-        self._forms: dict[str, frozenset[str]] = {}
+        self._values: list[str] = []
+        self._known: set[str] = set()
+        self._common = _Index(_WINDOW)  # windows without a space: of a text, only long words can have one
+        self._rare = _Index(_SHORTEST)  # of what is too short for that, or has spaces throughout
 
     def register(self, value: str) -> None:
         """Hide `value` from now on. Values below six characters are not hidden: they would be found everywhere.
 
         Of a hex value, the encodings of the bytes it stands for are hidden too.
         """
-        if len(value) < _SHORTEST or value in self._values:
+        if value in self._known or len(value) < _SHORTEST:
             return
+        windows = _windows(value)
         with self._lock:
-            for form in _forms(value):
-                if len(form) >= _SHORTEST:
-                    start = form[:_SHORTEST]
-                    self._forms[start] = self._forms.get(start, frozenset()) | {form}
-            self._values.add(value)
+            if value in self._known:
+                return
+            self._values.append(value)
+            for window in windows:
+                index = self._common if len(window) == _WINDOW else self._rare
+                index.add(window, len(self._values) - 1)
+            self._known.add(value)
 
     def redact(self, text: str) -> str:
         """Return `text` with a mark in place of every secret."""
-        text = self._without_values(text)
-        for shape, replacement in _SHAPES:
-            text = shape.sub(replacement, text)
-        return text
+        if len(text) < _SHORTEST:
+            return text
+        long_words = [word for word in text.split() if len(word) >= _WINDOW]
+        clean = text
+        if suspects := self._common.numbers(long_words) | self._rare.numbers([text]):
+            clean = _without(text, {form for number in suspects for form in _all_forms(self._values[number])})
+        folded, longest = text.casefold(), max(map(len, long_words), default=0)
+        for hints, unspaced, shape, replacement in _SHAPES:
+            if longest >= unspaced and any(map(folded.__contains__, hints)):
+                clean = shape.sub(replacement, clean)
+        return clean
 
     def cleaned(self, value: Any) -> Any:
         """Return plain values, such as lists and mappings of text, with a mark in place of every secret.
@@ -90,17 +171,6 @@ class Redactor:
             case list() | tuple():
                 return [self.cleaned(each) for each in value]
         return value
-
-    def _without_values(self, text: str) -> str:
-        pieces = []
-        shown = 0  # everything before it is in `pieces`, or hidden
-        for start in range(len(text) - _SHORTEST + 1):
-            for form in self._forms.get(text[start : start + _SHORTEST], ()):
-                if text.startswith(form, start):
-                    if start >= shown:
-                        pieces += [text[shown:start], MARK]
-                    shown = max(shown, start + len(form))
-        return "".join([*pieces, text[shown:]])
 
     def __reduce_ex__(self, *_: object) -> NoReturn:
         raise TypeError("a Redactor can be neither copied nor pickled")
@@ -223,18 +293,58 @@ def _wrapped(stream: TextIO) -> TextIO:
     return stream if isinstance(stream, RedactingStream) else cast(TextIO, RedactingStream(stream))
 
 
-def _forms(value: str) -> Iterator[str]:
-    yield value
-    yield from (value[start : start + _FRAGMENT] for start in range(len(value) - _FRAGMENT + 1))
+def _without(text: str, forms: Iterable[str]) -> str:
+    # First characters -> what may follow, so that the cost of a look does not grow with the number of forms.
+    starting: dict[str, list[str]] = {}
+    for form in forms:
+        starting.setdefault(form[:_SHORTEST], []).append(form)
+    pieces = []
+    shown = 0  # everything before it is in `pieces`, or hidden
+    for start in range(len(text) - _SHORTEST + 1):
+        for form in starting.get(text[start : start + _SHORTEST], ()):
+            if text.startswith(form, start):
+                if start >= shown:
+                    pieces += [text[shown:start], MARK]
+                shown = max(shown, start + len(form))
+    return "".join([*pieces, text[shown:]])
+
+
+def _windows(value: str) -> set[str]:
+    """Return short parts of `value` and its encodings: whatever is to be hidden holds one of them, whole.
+
+    Each is of `_WINDOW` characters without a space, or where there are none such, of `_SHORTEST`.
+    """
+    # A fragment holds a window at each of its first places. One of them is taken, wherever the fragment begins.
+    starts = range(0, len(value) - _WINDOW + 1, _FRAGMENT - _WINDOW + 1)
+    return {_window(value[start : start + _WINDOW]) for start in starts} | {_window(form) for form in _forms(value)}
+
+
+def _window(form: str) -> str:
+    # Not where it begins: many keys begin alike, and then each text with that would be looked at for all of them.
+    unspaced = _UNSPACED.search(form, max(0, (len(form) - _WINDOW) // 2))
+    return unspaced[0] if unspaced else form[:_SHORTEST]
+
+
+def _all_forms(value: str) -> set[str]:
+    return _forms(value) | {value[start : start + _FRAGMENT] for start in range(len(value) - _FRAGMENT + 1)}
+
+
+def _forms(value: str) -> set[str]:
+    forms = {value, *_forms_of_bytes(value.encode())}
+    if not _UNCHANGED.fullmatch(value):
+        forms.update(_escapes(value))
+    if _HEX.fullmatch(value):
+        forms.update(_forms_of_bytes(bytes.fromhex(value)))
+    return {form for form in forms if len(form) >= _SHORTEST}
+
+
+def _escapes(value: str) -> Iterator[str]:
     # Escaped twice: a JSON body is often part of something that is shown with `repr`.
     for text in (value, html.escape(value), repr(value.encode())[2:-1]):
         yield from (twice for once in _escaped(text) for twice in _escaped(once))
     for quoted in (quote(value), quote(value, safe=""), quote_plus(value)):
         yield quoted
         yield re.sub("%..", lambda match: match[0].lower(), quoted)
-    yield from _forms_of_bytes(value.encode())
-    if re.fullmatch("(?:[0-9A-Fa-f]{2})+", value):
-        yield from _forms_of_bytes(bytes.fromhex(value))
 
 
 def _escaped(text: str) -> set[str]:
@@ -246,10 +356,10 @@ def _escaped(text: str) -> set[str]:
 
 def _forms_of_bytes(value: bytes) -> Iterator[str]:
     yield from (value.hex(), value.hex().upper(), repr(value)[2:-1])
-    encoders: tuple[Callable[[bytes], bytes], ...] = (base64.b64encode, base64.urlsafe_b64encode)
-    for encode in encoders:
-        yield encode(value).decode()
-        for before in range(3):
-            # Inside a longer text, only the characters whose six bits all come from the value are always the same.
-            first, last = -(-8 * before // 6), 8 * (before + len(value)) // 6
-            yield encode(bytes(before) + value)[first:last].decode()
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + value).decode()
+        # Inside a longer text, only the characters whose six bits all come from the value are always the same.
+        first, last = -(-8 * before // 6), 8 * (before + len(value)) // 6
+        for form in (encoded[first:last], encoded[first:]) if before == 0 else (encoded[first:last],):
+            yield form
+            yield form.replace("+", "-").replace("/", "_")

@@ -48,6 +48,8 @@ SECONDS = (
     "bot.exchanges.streams",
     "bot.trading.feeds",
     "bot.trading.reconcile",
+    "bot.trading.turns",
+    "bot.trading.watchlist",
     "bot.trading.gateway",
     "bot.chat.app",
     "bot.chat.dispatch",

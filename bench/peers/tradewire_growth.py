@@ -99,8 +99,6 @@ def grown(origin: str, directory: Path, case: str, size: int) -> Bot:
 def serve_looks(bot: Bot) -> None:
     """Answer with the processor's seconds of one look of the reconciler at which nothing is due."""
     os.sched_setaffinity(0, {0})
-    ids = bot.store.transact(lambda db: [row["id"] for row in db.execute("SELECT id FROM orders").fetchall()])
-    bot.reconciler._due = dict.fromkeys(ids, math.inf)
 
     async def look() -> float:
         began = time.process_time()
@@ -108,6 +106,12 @@ def serve_looks(bot: Bot) -> None:
         return time.process_time() - began
 
     async def main() -> None:
+        await bot.reconciler.begin()
+        watched = bot.reconciler._watched
+        for key in bot.reconciler._unlisted:
+            watched._turns.put(key, key[1], math.inf, 300.0)
+        for order_id, (_, exchange_id) in watched._keys.items():
+            watched._turns.put(order_id, exchange_id, math.inf, 30.0)
         while line := await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
             figures = [await look() for _ in range(json.loads(line)["looks"])]
             print(json.dumps(statistics.median(figures)), flush=True)

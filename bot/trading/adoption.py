@@ -65,15 +65,12 @@ def compare(
         Our orders that the comparison gives a reason to ask after: open there and not so here, or the reverse.
     """
     account = (account_id, exchange_id)
-    query = "SELECT id FROM orders WHERE account_id=? AND exchange=? AND (exchange_order_id=? OR client_order_id=?)"
     listed, ask = set(), []
     for report in reports:
-        ids = (report.exchange_order_id or None, report.client_order_id or None)
-        known = db.execute(query, (*account, *ids)).fetchone()
-        if known is not None:
-            listed.add(known["id"])
-            if queries.get(db, known["id"]).state not in LIVE:
-                ask.append(known["id"])
+        if known := queries.ids_of(db, *account, report.exchange_order_id, report.client_order_id):
+            listed.add(known[0])
+            if queries.get(db, known[0]).state not in LIVE:
+                ask.append(known[0])
         elif is_our_kind(rule, report.client_order_id) and report.exchange_symbol in markets:
             _adopt(db, account, markets[report.exchange_symbol], report, now_ms)
     live = [row for row in queries.in_states(db, LIVE, account_id) if row.exchange == exchange_id]

@@ -7,9 +7,10 @@ frame that was lost costs a turn of polling and never the truth.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random as randomness
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -22,7 +23,7 @@ from bot.exchanges.streams import News, StreamRunner, StreamState
 from bot.store.database import Connection, Store
 from bot.trading import queries
 from bot.trading.gateway import Gateway
-from bot.trading.law import DOUBTFUL, LIVE
+from bot.trading.law import LIVE
 from bot.trading.reconcile import Reconciler
 
 log = logging.getLogger(__name__)
@@ -98,8 +99,9 @@ class Feeds:
     async def step(self) -> None:
         """Open what is needed now, and close what was not needed for some minutes or belongs to a removed account."""
         now = self._clock.monotonic()
-        needed, removed = await self._store.run(lambda db: (_with_orders(db), _removed(db)))
-        for key in needed:
+        wanted = {*self._lines, *self._reconciler.busy}
+        removed = self._store.look(lambda db: _removed(db, {account_id for account_id, _ in wanted}))
+        for key in [key for key in self._reconciler.busy if key[0] not in removed]:
             self._needed_until[key] = now + _LINGER_SECONDS
             if key not in self._lines:
                 self._open(*key)
@@ -118,12 +120,13 @@ class Feeds:
 
         async def on_news(news: News) -> None:
             if isinstance(news, OrderChanged):
-                self._watch(await self._store.run(lambda db: _matching(db, account_id, exchange_id, news)))
+                ids = news.exchange_order_id, news.client_order_id
+                self._watch(self._store.look(lambda db: queries.ids_of(db, account_id, exchange_id, *ids)))
 
         async def on_change(is_open: bool) -> None:
             change = self._reconciler.streamed.add if is_open else self._reconciler.streamed.discard
             change((account_id, exchange_id))
-            self._watch(await self._store.run(lambda db: _live(db, account_id, exchange_id)))
+            self._watch(self._store.look(lambda db: _live(db, account_id, exchange_id)))
 
         self._lines[account_id, exchange_id] = _Line(
             StreamRunner(
@@ -149,31 +152,14 @@ class Feeds:
         self._reconciler.streamed.discard(key)
 
 
-def _with_orders(db: Connection) -> list[_Key]:
-    states = (*LIVE, *DOUBTFUL)
-    marks = ",".join("?" * len(states))
-    query = (
-        f"SELECT DISTINCT account_id, exchange FROM orders WHERE state IN ({marks})"  # noqa: S608  # question marks
-        f" AND state IN {queries.UNFINISHED}"  # or SQLite reads every order of every account
-        " AND +account_id IN (SELECT id FROM accounts WHERE removed_ms IS NULL)"
-    )
-    return [(row["account_id"], row["exchange"]) for row in db.execute(query, states).fetchall()]
-
-
-def _removed(db: Connection) -> set[int]:
-    return {row["id"] for row in db.execute("SELECT id FROM accounts WHERE removed_ms IS NOT NULL").fetchall()}
-
-
-def _matching(db: Connection, account_id: int, exchange_id: str, news: OrderChanged) -> list[int]:
-    query = "SELECT id FROM orders WHERE account_id=? AND exchange=? AND (exchange_order_id=? OR client_order_id=?)"
-    ids = (news.exchange_order_id or None, news.client_order_id or None)  # NULL equals nothing
-    return [row["id"] for row in db.execute(query, (account_id, exchange_id, *ids)).fetchall()]
+def _removed(db: Connection, account_ids: Collection[int]) -> set[int]:
+    query = "SELECT id FROM accounts WHERE id IN (SELECT value FROM json_each(?)) AND removed_ms IS NOT NULL"
+    return {row["id"] for row in db.execute(query, (json.dumps(list(account_ids)),)).fetchall()}
 
 
 def _live(db: Connection, account_id: int, exchange_id: str) -> list[int]:
-    marks = ",".join("?" * len(LIVE))
-    query = f"SELECT id FROM orders WHERE account_id=? AND exchange=? AND state IN ({marks})"  # noqa: S608  # as above
-    return [row["id"] for row in db.execute(query, (account_id, exchange_id, *LIVE)).fetchall()]
+    query = f"SELECT id FROM orders WHERE account_id=? AND exchange=? AND state IN {LIVE}"  # noqa: S608  # our words
+    return [row["id"] for row in db.execute(query, (account_id, exchange_id)).fetchall()]
 
 
 @dataclass(slots=True)

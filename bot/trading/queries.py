@@ -5,7 +5,10 @@ Every function takes the connection of a running transaction.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from dataclasses import replace
+from typing import TypeAlias
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow
@@ -27,6 +30,15 @@ UNFINISHED: tuple[State, ...] = (
     "partially_filled",
 )
 """As the index `orders_state` names them; SQLite uses it only for a condition in the same words."""
+_OF_ACCOUNT: tuple[tuple[State, ...], ...] = (("sending", "unknown", "needs_human"), ("open", "partially_filled"))
+"""As the indexes `orders_in_doubt` and `orders_live` name them."""
+_ABSENT = "state='not_placed' AND sent_ms>?"
+_ENDED = (
+    "state IN ('filled', 'canceled') AND updated_ms>? AND exchange_order_id<>''"
+    " AND NOT (state='filled' AND fee IS NOT NULL)"
+)
+Watched: TypeAlias = tuple[int, int, str, State]
+"""The number of an order, its account, its exchange and its state."""
 
 
 def get(db: Connection, order_id: int) -> OrderRow:
@@ -95,36 +107,81 @@ def in_doubt(db: Connection, account_id: int, symbol: str, side: Side) -> list[O
     return [row_of(found) for found in db.execute(query, (account_id, symbol, side)).fetchall()]
 
 
-def in_states(
-    db: Connection, states: tuple[State, ...], account_id: int | None = None, *, unchanged_since_ms: int | None = None
-) -> list[OrderRow]:
-    """Return all orders in `states`, oldest first; of those, only what changed last at `unchanged_since_ms` or before.
+def in_states(db: Connection, states: tuple[State, ...], account_id: int | None = None) -> list[OrderRow]:
+    """Return all orders in `states`, or those of one account, oldest first.
 
     Orders that have ended are not even looked at when none of `states` is an end: there may be very many.
     """
     query = f"SELECT * FROM orders WHERE state IN ({','.join('?' * len(states))})"  # noqa: S608  # only question marks
     values: tuple[object, ...] = states
-    if set(states) <= set(UNFINISHED):
-        query += f" AND state IN {UNFINISHED}"
-    if unchanged_since_ms is not None:
-        query, values = query + " AND updated_ms<=?", (*states, unchanged_since_ms)
-    rows = db.execute(query + " ORDER BY id", values).fetchall()
-    return [row_of(row) for row in rows if account_id in (None, row["account_id"])]
+    if account_id is not None:
+        query, values = query + " AND account_id=?", (*states, account_id)
+    indexed = next((each for each in (*_OF_ACCOUNT, UNFINISHED) if set(states) <= set(each)), None)
+    if indexed in _OF_ACCOUNT and account_id is None:
+        indexed = UNFINISHED
+    if indexed is not None:
+        query += f" AND state IN {indexed}"
+    return [row_of(row) for row in db.execute(query + " ORDER BY id", values).fetchall()]
 
 
-def watched(db: Connection, now_ms: int) -> list[OrderRow]:
-    """Return the orders the bot must look after.
+def is_watched(row: OrderRow, now_ms: int) -> bool:
+    """Say whether the bot must look after an order.
 
-    Those are live or in doubt; or were sent in the last day and held to be absent; or ended within the last minute,
-    for a fill may be told later than the end.
+    It is live or in doubt; or was sent in the last day and held to be absent; or ended within the last minute, for a
+    fill may be told later than the end.
     """
-    absent = "SELECT * FROM orders WHERE state='not_placed' AND sent_ms>?"
-    ended = "SELECT * FROM orders WHERE state IN ('filled', 'canceled') AND updated_ms>? AND exchange_order_id<>''"
+    if row.state in (*LIVE, *DOUBTFUL):
+        return True
+    if row.state == "not_placed":
+        return row.sent_ms is not None and row.sent_ms > now_ms - _LATE_MS
+    is_fresh = row.state in ("filled", "canceled") and row.updated_ms > now_ms - _AFTER_MS
+    return is_fresh and row.exchange_order_id != "" and not row.is_settled
+
+
+def watched(db: Connection, now_ms: int, order_ids: Collection[int]) -> list[OrderRow]:
+    """Return those of some orders that the bot must look after."""
+    query = "SELECT * FROM orders WHERE id IN (SELECT value FROM json_each(?))"
+    rows = [row_of(found) for found in db.execute(query, (json.dumps(list(order_ids)),)).fetchall()]
+    return [row for row in rows if is_watched(row, now_ms)]
+
+
+def all_watched(db: Connection, now_ms: int) -> list[Watched]:
+    """Return the few columns of all orders that the bot must look after: there may be very many."""
+    columns = "SELECT id, account_id, exchange, state FROM orders WHERE "
+    states = (*LIVE, *DOUBTFUL)
+    unsettled = f"state IN ({','.join('?' * len(states))}) AND state IN {UNFINISHED}"
     found = [
-        *db.execute(absent, (now_ms - _LATE_MS,)).fetchall(),
-        *db.execute(ended, (now_ms - _AFTER_MS,)).fetchall(),
+        *db.execute(columns + unsettled, states).fetchall(),
+        *db.execute(columns + _ABSENT, (now_ms - _LATE_MS,)).fetchall(),
+        *db.execute(columns + _ENDED, (now_ms - _AFTER_MS,)).fetchall(),
     ]
-    return in_states(db, (*LIVE, *DOUBTFUL)) + [row for row in map(row_of, found) if not row.is_settled]
+    return [tuple(row) for row in found]
+
+
+def ids_of(
+    db: Connection, account_id: int, exchange_id: str, exchange_order_id: str, client_order_id: str
+) -> list[int]:
+    """Return the ids of an account's orders that have either id, lowest first; an empty one is that of no order."""
+    query = "SELECT id FROM orders WHERE account_id=?1 AND exchange=?2 AND "
+    either = f"{query} exchange_order_id=?3 UNION {query} client_order_id=?4"  # each has its own index
+    ids = (exchange_order_id or None, client_order_id or None)  # NULL equals nothing
+    return sorted(row["id"] for row in db.execute(either, (account_id, exchange_id, *ids)).fetchall())
+
+
+def ids_in_state(db: Connection, state: State, *, after: int, most: int) -> list[int]:
+    """Return the ids of unfinished orders in a state, lowest first, from above `after`. Only an index is read."""
+    query = f"SELECT id FROM orders WHERE state=? AND state IN {UNFINISHED} AND id>? ORDER BY id LIMIT ?"  # noqa: S608  # our words
+    return [row[0] for row in db.execute(query, (state, after, most)).fetchall()]
+
+
+def ids_of_late(db: Connection, now_ms: int) -> list[int]:
+    """Return the ids of the orders that ended and are looked after all the same."""
+    columns = "SELECT id FROM orders WHERE "
+    found = [
+        *db.execute(columns + _ABSENT, (now_ms - _LATE_MS,)).fetchall(),
+        *db.execute(columns + _ENDED, (now_ms - _AFTER_MS,)).fetchall(),
+    ]
+    return [row[0] for row in found]
 
 
 def recent(db: Connection, user_id: int, most: int) -> list[OrderRow]:

@@ -57,6 +57,7 @@ class Life:
         nth: Which time.
         seed: Its chance.
         is_upgraded: Whether this is the version of the bot with a second migration.
+        is_threaded: Whether the database is written in a thread of its own.
     """
 
     settings: Settings
@@ -67,6 +68,7 @@ class Life:
     nth: int
     seed: str
     is_upgraded: bool
+    is_threaded: bool
 
 
 def live(life: Life, control: socket.socket) -> NoReturn:
@@ -77,7 +79,7 @@ def live(life: Life, control: socket.socket) -> NoReturn:
     line = Line(control, lambda: os._exit(0))
     try:
         rng = Random(life.seed)
-        loop = Loop(life.now_us)
+        loop = Loop(life.now_us, is_threaded=life.is_threaded)
         asyncio.set_event_loop(loop)
         striker = Striker(life.blow, life.nth, line, rng)
         loop.set_exception_handler(lambda _, context: line.tell(broken=f"asyncio: {context}"))

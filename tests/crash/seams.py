@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from random import Random
 from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
 
 from telegram.request import BaseRequest, RequestData
 
@@ -182,8 +183,8 @@ class PipeRequest(BaseRequest):
     async def do_request(
         self, url: str, method: str, request_data: RequestData | None = None, *_: Any, **__: Any
     ) -> tuple[int, bytes]:
-        name = url.rpartition("/")[2]
-        values = {} if request_data is None else request_data.json_parameters
+        name, _, query = url.rpartition("/")[2].partition("?")
+        values = dict(parse_qsl(query)) if request_data is None else request_data.json_parameters
         if name == "getUpdates":
             return await self._get_updates(values)
         await asyncio.sleep(self._rng.uniform(0.02, 0.15))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+from bot.redact import Redactor, redactor
+
 CANARIES = {
     "bot token": "7311223344:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsawQ",
     "webhook secret": "wh_9fK2~x/7+Q=pLmN4vB8cZ1xT6yR3eW0",
@@ -35,6 +37,13 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "last 12": lambda value: value[-12:],
 }
 WINDOW = 9
+
+
+def forget(put: Callable[[object, str, object], object] = setattr) -> None:
+    """Make the process's redactor know nothing; with `monkeypatch.setattr`, for the time of a test."""
+    fresh = Redactor()
+    for name in Redactor.__slots__:
+        put(redactor, name, getattr(fresh, name))
 
 
 def leaks(text: str, encoded: str) -> bool:

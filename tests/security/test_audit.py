@@ -17,7 +17,7 @@ from bot.contract.errors import UserError
 from bot.exchanges import registry
 from bot.trading import audit, events, support
 from tests.chat.conftest import OWNER, Chat, new_chat
-from tests.security.canaries import CANARIES, leaked
+from tests.security.canaries import CANARIES, forget, leaked
 from tests.security.test_fuzz_replies import EXCHANGES, order
 from tests.trading.conftest import ANN, BOB, START_MS
 
@@ -206,8 +206,7 @@ async def test_diag_holds_no_key_and_no_text_before_signing(chat: Chat) -> None:
 async def test_diag_words_of_an_exchange_that_repeat_a_secret_are_hidden(chat: Chat, monkeypatch: Any) -> None:
     """An exchange that repeats what it was sent does not get it into the form."""
     secret = CANARIES["api secret"]
-    monkeypatch.setattr(support.redactor, "_forms", {})
-    monkeypatch.setattr(support.redactor, "_values", set())
+    forget(monkeypatch.setattr)
     support.redactor.register(secret)
     row = await chat.room.placed()
     case = support.Case(row, [(1, "rejected", {"answer": {"words": f"bad {secret}"}})])

@@ -29,7 +29,7 @@ from bot.store import schema
 from bot.store.database import Store
 from bot.trading.gateway import Exchange, Gateway
 from tests.chat.conftest import OWNER, new_chat
-from tests.security.canaries import CANARIES, files_in, leaked_bytes
+from tests.security.canaries import CANARIES, files_in, forget, leaked_bytes
 from tests.trading.conftest import ANN, MARKET, Acme, FakeClock
 
 KEYS = {"key": "api key", "secret": "api secret", "passphrase": "passphrase", "email": "e-mail"}
@@ -41,8 +41,7 @@ WEBHOOK_SECRET = "wh_9fK2x7Q-pLmN4vB8cZ1xT6yR3eW0aZ5k"
 @pytest.fixture(autouse=True)
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process's redactor, knowing nothing yet."""
-    monkeypatch.setattr(redactor, "_forms", {})
-    monkeypatch.setattr(redactor, "_values", set())
+    forget(monkeypatch.setattr)
 
 
 @dataclass
@@ -55,8 +54,7 @@ class Home:
 
     def again(self) -> Vault:
         """The vault after a restart; the redactor has forgotten everything."""
-        redactor._forms.clear()
-        redactor._values.clear()
+        forget()
         return Vault(self.store, MasterKey(bytes.fromhex(CANARIES["master key"])), redactor.register)
 
 
@@ -98,9 +96,9 @@ async def _master(home: Home, directory: Path) -> str:
 
 
 async def _data_key(home: Home, directory: Path) -> str:
-    vault, before = home.again(), set(redactor._values)
+    vault, before = home.again(), set(redactor._known)
     vault.open(home.account.id)
-    (made,) = {each for each in redactor._values - before if re.fullmatch("[0-9a-f]{64}", each)}
+    (made,) = {each for each in redactor._known - before if re.fullmatch("[0-9a-f]{64}", each)}
     return made
 
 

@@ -21,7 +21,7 @@ from bot.store.backup import back_up
 from bot.trading import events, notices
 from bot.trading.confirm import Button
 from tests.chat.conftest import Chat, new_chat
-from tests.security.canaries import CANARIES, ENCODINGS, everything, leaked_bytes
+from tests.security.canaries import CANARIES, ENCODINGS, everything, forget, leaked_bytes
 from tests.trading.conftest import ANN, CHAT, FakeExchange, Room, _reply
 
 _CRASH = """
@@ -72,8 +72,7 @@ class Echo(FakeExchange):
 @pytest.fixture
 def live(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every canary is a live secret of this process, for the time of the test."""
-    monkeypatch.setattr(redactor, "_forms", {})
-    monkeypatch.setattr(redactor, "_values", set())
+    forget(monkeypatch.setattr)
     for value in CANARIES.values():
         redactor.register(value)
 

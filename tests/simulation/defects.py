@@ -172,19 +172,19 @@ def window_is_ignored() -> list[Change]:
 def told_apart_from_outcome() -> list[Change]:
     """The message of an outcome is stored a moment after the outcome."""
     step = Outbox.step
-    tell = journal.tell
+    tell = journal._tell
 
     async def stepped(self: Outbox) -> bool:
         due, _untold[:] = list(_untold), []
 
         def store(db: Connection) -> None:
-            for order_id, now_ms in due:
-                tell(db, order_id, now_ms)
+            for news in due:
+                tell(db, *news)
 
         await self._store.run(store)
         return await step(self)
 
-    _untold: list[tuple[int, int]] = []
+    _untold: list[tuple[int, int, int]] = []
     recover = ends.recover
 
     def recovered(db: Connection, now_ms: int) -> None:
@@ -192,7 +192,7 @@ def told_apart_from_outcome() -> list[Change]:
         recover(db, now_ms)
 
     return [
-        (journal, "tell", lambda _, order_id, now_ms: _untold.append((order_id, now_ms))),
+        (journal, "_tell", lambda _, *news: _untold.append(news)),
         (ends, "recover", recovered),
         (Outbox, "step", stepped),
     ]
@@ -200,8 +200,8 @@ def told_apart_from_outcome() -> list[Change]:
 
 def late_order_is_ignored() -> list[Change]:
     """An order held to be absent is not looked for any more."""
-    watched = queries.watched
-    return [(queries, "watched", lambda db, now_ms: [row for row in watched(db, now_ms) if row.state != "not_placed"])]
+    is_watched = queries.is_watched
+    return [(queries, "is_watched", lambda row, now_ms: row.state != "not_placed" and is_watched(row, now_ms))]
 
 
 def cancel_is_believed() -> list[Change]:

@@ -81,6 +81,7 @@ class Telegram:
             self._last_update += 1
             now_ms = self.timeline.now_ms
             self.updates.append(Update(self._last_update, chat_id, message_id, now_ms, text, data))
+        self.timeline.stir()
         self.arrived()
 
     async def say(self, chat_id: int, message_id: int | None, text: str, markup: Any) -> int:
@@ -97,6 +98,7 @@ class Telegram:
         buttons = {key.text: key.callback_data for key in keys}
         if message_id is None:
             message_id = self.new_message_id()
+        self.timeline.stir()
         self.messages[message_id] = message = Message(message_id, chat_id, text, buttons)
         self.timeline.after(self.rng.uniform(0.02, 0.3), lambda: self.people[chat_id].see(message))
         if chance < 0.03:
@@ -114,6 +116,7 @@ class Want:
         impatient: Orders again while the bot is in doubt.
         changes_mind: Drops the preview.
         confirmed: The message whose Confirm was pressed last.
+        news: How often it was waited for news of it.
     """
 
     intent: Intent
@@ -125,6 +128,7 @@ class Want:
     attempts: int = 0
     is_over: bool = False
     confirmed: int | None = None
+    news: int = 0
     cards: dict[int, Said] = field(default_factory=dict)
 
 
@@ -162,7 +166,6 @@ class Person:
         self._telegram, self._timeline, self._rng = telegram, telegram.timeline, telegram.rng
         self._exists = exists
         self._begun = 0
-        self._news = 0
 
     @property
     def is_done(self) -> bool:
@@ -274,14 +277,16 @@ class Person:
 
     def _wait(self, want: Want) -> None:
         """Begin to wait for news of a want."""
-        self._news += 1
-        news = self._news
+        want.news += 1
+        news = want.news
 
         def unless_told() -> None:
-            if want.is_over or self._news != news:
+            if want.is_over or want.news != news:
                 return
             if {"live", "doubt", "look"} & set(want.cards.values()):
                 self._wait(want)  # told that it lasts
+                for message_id in want.cards:
+                    self._look(want, message_id)  # the press may have been lost
             else:
                 self._order(want)
 

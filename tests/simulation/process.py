@@ -7,7 +7,6 @@ life finds only what was committed.
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
@@ -17,7 +16,6 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-import telegram
 from telegram.error import NetworkError, TelegramError
 
 from bot import BotError, Credentials, NotSent, OutcomeUnknown, Request, Response, Secret
@@ -26,7 +24,7 @@ from bot.chat.inbox import Inbox
 from bot.chat.outbox import Outbox
 from bot.chat.reply import Sender, say
 from bot.exchanges.transport import OpenCredentials, Transport
-from bot.store.database import Connection, Store
+from bot.store.database import _PRAGMAS, _STATEMENTS, Connection, Store
 from bot.trading import ends
 from bot.trading.desk import Desk
 from bot.trading.gateway import Exchange, Gateway
@@ -42,8 +40,8 @@ _STORE, _PLACING, _CHAT = 0.0035, 0.243, 0.0081
 """How likely a crash is at each kind of boundary, in parts of the crash rate; an order passes
 100, 2 and 10 of them, about."""
 
-_NO_PRECAUTIONS = ("synchronous=OFF", "fullfsync=0", "secure_delete=0", "locking_mode=EXCLUSIVE", "journal_mode=MEMORY")
-"""The process dies between statements only, and nobody else has the file."""
+_MEANT_IN_MEMORY = ("foreign_keys", "trusted_schema")
+"""Which of the store's pragmas mean something without a file."""
 
 
 class Killed(BaseException):
@@ -51,29 +49,34 @@ class Killed(BaseException):
 
 
 class Disk:
-    """What the bot's file lies on. Full while `full_until_us` lasts."""
+    """What the bot's file lies on. Full while `full_until_us` lasts.
+
+    The processes die between statements only, so what was committed may lie in memory, and outlive them there. The file
+    is opened in each life all the same, and must take the store's pragmas.
+
+    Args:
+        path: The file as the first life finds it.
+        timeline: The world's time.
+    """
 
     def __init__(self, path: Path, timeline: Timeline) -> None:
         self.path = path
         self.full_until_us = 0
         self._timeline = timeline
-        self._in_use: Connection | None = None
+        self.content = sqlite3.connect(":memory:", isolation_level=None, cached_statements=_STATEMENTS)
+        self.content.row_factory = sqlite3.Row
+        with closing(sqlite3.connect(path)) as file:
+            file.backup(self.content)
+        for name in _MEANT_IN_MEMORY:
+            self.content.execute(f"PRAGMA {name}={_PRAGMAS[name]}")
 
     @property
     def is_full(self) -> bool:
         return self._timeline.now_us < self.full_until_us
 
-    def lend(self, connection: Connection | None) -> None:
-        """Let the world read through the connection of the bot that runs, which has the file to itself."""
-        self._in_use = connection
-
     def query(self, statement: str) -> list[sqlite3.Row]:
         """Return what was committed."""
-        if self._in_use is not None:
-            return self._in_use.execute(statement).fetchall()
-        with closing(sqlite3.connect(self.path)) as connection:
-            connection.row_factory = sqlite3.Row
-            return connection.execute(statement).fetchall()
+        return self.content.execute(statement).fetchall()
 
 
 class VirtualStore(Store):
@@ -81,11 +84,19 @@ class VirtualStore(Store):
 
     def __init__(self, process: Process, disk: Disk) -> None:
         super().__init__(disk.path)
-        for pragma in _NO_PRECAUTIONS:
-            self._connection.execute(f"PRAGMA {pragma}")
-        disk.lend(self._connection)
+        super().close()
+        self._connection = disk.content
         self._process, self._disk = process, disk
         self._last = 0.0
+
+    def close(self) -> None:
+        """Leave what was committed."""
+
+    def look(self, work: Callable[[Connection], T]) -> T:
+        before = self._connection.total_changes
+        found = work(self._connection)
+        assert self._connection.total_changes == before
+        return found
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         process = self._process
@@ -253,7 +264,6 @@ class Process:
         self.loop.set_exception_handler(self._note)
         self.failures: list[str] = []
         self.is_dead = self._is_buried = False
-        self._disk = disk
         self.crash_rate = crash_rate
         clock = self._clock = VirtualClock(timeline)
         self.store = VirtualStore(self, disk)
@@ -284,8 +294,6 @@ class Process:
             with suppress(Killed):
                 task.get_coro().close()  # type: ignore[union-attr]
         self.loop.close()
-        self._disk.lend(None)
-        self.store.close()
 
     def die(self) -> None:
         """Be killed: nothing that was under way goes on."""
@@ -331,7 +339,7 @@ class Process:
         await self._poll()
 
     async def _poll(self) -> None:
-        for known in await self._inbox.waiting(None):  # type: ignore[arg-type]
+        for known in await self._inbox.waiting(None):
             self._go(self._ordered(_seen_again(known)))
         while True:
             self._arrived.clear()
@@ -343,7 +351,7 @@ class Process:
             await asyncio.sleep(self.rng.uniform(0.01, 0.1))
             originals = {each.update_id: each for each in batch}
             try:
-                new = await self._inbox.take([_as_telegram_has_it(each) for each in batch])
+                new = await self._inbox.take([_as_telegram_has_it(each) for each in batch], None)
             except sqlite3.Error:
                 await asyncio.sleep(10)
                 continue
@@ -368,7 +376,7 @@ class Process:
             return  # a press is answered by a toast; the card stays
         try:
             await self._sender.send(say(text), chat_id=update.chat_id, user_id=update.chat_id)
-            await self._inbox.handled(_as_telegram_has_it(update))
+            await self._inbox.handled(read_update(_as_telegram_has_it(update)))
         except (TelegramError, sqlite3.Error):
             pass
 
@@ -379,7 +387,7 @@ class Process:
         account = await self.store.run(lambda db: accounts.default_account(db, update.chat_id))
         assert account is not None
         await self._desk.propose(account, self._wanted(update), chat_id=update.chat_id, asked_in=update.message_id)
-        await self._inbox.handled(_as_telegram_has_it(update))
+        await self._inbox.handled(read_update(_as_telegram_has_it(update)))
 
     def _wanted(self, update: Update) -> Intent:
         return self.telegram.people[update.chat_id].wants[int(update.text.split()[1])].intent
@@ -406,35 +414,27 @@ class Process:
         await act(press.order_id, user_id)  # type: ignore[operator]
 
 
-def _as_telegram_has_it(update: Update) -> telegram.Update:
-    """Return what the inbox reads of an update; Telegram's own objects cost more than the rest of its way."""
+def _as_telegram_has_it(update: Update) -> dict[str, Any]:
     if update.data:
-        return SimpleNamespace(update_id=update.update_id, message=None, my_chat_member=None)  # type: ignore[return-value]
-    chat = SimpleNamespace(id=update.chat_id, type="private")
-    message = SimpleNamespace(
-        chat=chat,
-        chat_id=update.chat_id,
-        message_id=update.message_id,
-        text=update.text,
-        migrate_to_chat_id=None,
-        migrate_from_chat_id=None,
-    )
-    known = {
-        "update_id": update.update_id,
-        "message": {
-            "message_id": update.message_id,
-            "date": update.sent_ms // 1000,
-            "chat": {"id": update.chat_id, "type": "private"},
-            "text": update.text,
-        },
+        return {"update_id": update.update_id}
+    message = {
+        "message_id": update.message_id,
+        "date": update.sent_ms // 1000,
+        "chat": {"id": update.chat_id, "type": "private"},
+        "text": update.text,
     }
-    return SimpleNamespace(  # type: ignore[return-value]
-        my_chat_member=None, update_id=update.update_id, message=message, to_json=lambda: json.dumps(known)
-    )
+    return {"update_id": update.update_id, "message": message}
 
 
-def _seen_again(update: telegram.Update) -> Update:
+def read_update(data: dict[str, Any], _: object = None) -> Any:
+    """Stands for the inbox's own: Telegram's objects would cost more than the rest of an update's way."""
+    message = data.get("message")
+    if message is not None:
+        chat = SimpleNamespace(**message["chat"])
+        message = SimpleNamespace(**message | {"chat": chat, "chat_id": chat.id})
+    return SimpleNamespace(update_id=data["update_id"], message=message, my_chat_member=None)
+
+
+def _seen_again(update: Any) -> Update:
     message = update.message
-    assert message is not None
-    sent_ms = round(message.date.timestamp() * 1000)
-    return Update(update.update_id, message.chat_id, message.message_id, sent_ms, message.text or "")
+    return Update(update.update_id, message.chat_id, message.message_id, message.date * 1000, message.text)

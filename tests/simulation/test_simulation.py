@@ -11,9 +11,9 @@ import pytest
 from tests.simulation.defects import DEFECTS, Defect, built_in
 from tests.simulation.world import Outcome, simulate
 
-STORIES = 4_000
+STORIES = 12_000
 NIGHTLY_STORIES = 1_000_000
-SHARDS = 4
+SHARDS = 8
 NIGHTLY_SHARDS = 100
 DEFECT_WORLDS = 12
 NIGHTLY_DEFECT_WORLDS = 1_500  # a hundred thousand orders

@@ -12,13 +12,17 @@ from contextvars import Context
 from typing import Any
 
 START_MS = 1_790_000_000_000
+_LULL_SECONDS = 30.0
+_OVERSLEPT_SECONDS = 10.0
 
 
 class Timeline:
     """All that will happen, in order. Counted in whole microseconds, so that no run ever rounds."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, dozes: bool = False) -> None:
         self.now_us = 0
+        self._dozes = dozes
+        self._lull_us = 0
         self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
 
@@ -34,6 +38,18 @@ class Timeline:
     def at(self, due_us: int, event: Callable[[], object]) -> None:
         """Let `event` happen at a time, or at once when that has passed."""
         heapq.heappush(self._events, (max(self.now_us, due_us), next(self._numbers), event))
+
+    def stir(self) -> None:
+        """Note that somebody did something, or that an order changed."""
+        self._lull_us = self.now_us + round(_LULL_SECONDS * 1e6)
+
+    @property
+    def overslept_seconds(self) -> float:
+        """How much longer than asked for the bot sleeps by now: nothing, unless nothing has happened for a while.
+
+        An idle second costs as much as a busy one, and there are many; what wakes the bot up still does.
+        """
+        return _OVERSLEPT_SECONDS if self._dozes and self.now_us >= self._lull_us else 0.0
 
     def happen(self) -> None:
         """Jump to the next event and let it happen."""
@@ -144,4 +160,4 @@ class VirtualClock:
         return self._timeline.now_us / 1e6
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds + self._timeline.overslept_seconds)

@@ -253,6 +253,7 @@ class Venue:
             history=[(self.timeline.now_us, "open", Decimal(0))],
         )
         self.orders.append(placed)
+        self.timeline.stir()
         self._trade(placed)
         return placed
 
@@ -278,6 +279,7 @@ class Venue:
 
     def _become(self, placed: Placed, state: str, filled: Decimal) -> None:
         if placed.state in ("open", "partially_filled"):
+            self.timeline.stir()
             placed.history.append((self.timeline.now_us, state, filled))
 
     def _seen(self, placed: Placed) -> dict[str, Any] | None:

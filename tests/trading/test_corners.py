@@ -100,25 +100,25 @@ async def test_journal_late_fill_without_average_keeps_the_average(room: Room) -
 
 
 @pytest.mark.parametrize("error", [BotError("full"), ValueError("odd")])
-async def test_run_goes_on_after_a_step_that_failed(room: Room, error: Exception) -> None:
-    """A failing step is logged and followed by the next."""
-    step, steps = room.reconciler.step, 0
+async def test_run_goes_on_after_a_turn_that_failed(room: Room, error: Exception) -> None:
+    """A failing turn is logged and followed by the next."""
+    turn, turns = room.reconciler._turn, 0
     done = asyncio.Event()
 
-    async def failing() -> float:
-        nonlocal steps
-        steps += 1
-        if steps == 1:
+    async def failing() -> bool:
+        nonlocal turns
+        turns += 1
+        if turns == 1:
             raise error
         done.set()
-        return await step()
+        return await turn()
 
-    room.reconciler.step = failing  # type: ignore[method-assign]
+    room.reconciler._turn = failing  # type: ignore[method-assign]
     task = asyncio.ensure_future(room.reconciler.run())
     await asyncio.wait_for(done.wait(), 5)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert steps >= 2
+    assert turns >= 2
 
 
 async def test_run_cancelled_lets_go_of_its_questions(room: Room) -> None:
@@ -142,4 +142,4 @@ async def test_run_cancelled_lets_go_of_its_questions(room: Room) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await asyncio.sleep(0)
-    assert (asked, room.reconciler._sweeping) == (1, {})
+    assert (asked, room.reconciler._at_work) == (1, {"acme": set()})

@@ -33,16 +33,56 @@ async def test_in_states_unfinished_does_not_read_what_has_ended(room: Room, sta
     assert found == ["SEARCH orders USING INDEX orders_state (state=?)"]
 
 
-async def test_watched_does_not_read_what_has_ended_long_ago(room: Room) -> None:
+@pytest.mark.parametrize(
+    ("states", "index"), [(LIVE, "orders_live"), (DOUBTFUL, "orders_in_doubt"), (("open",), "orders_live")]
+)
+async def test_in_states_of_an_account_does_not_read_those_of_others(
+    room: Room, states: tuple[State, ...], index: str
+) -> None:
+    """What one account has open is found without looking at what all others have."""
+    found = plans(room, lambda db: queries.in_states(db, states, 1))
+    assert found == [f"SEARCH orders USING INDEX {index} (account_id=?)"]
+
+
+async def test_watched_reads_only_the_orders_that_are_named(room: Room) -> None:
+    """However many there are."""
+    found = plans(room, lambda db: queries.watched(db, room.clock.now_ms(), [1, 2]))
+    assert found == ["SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)"]
+
+
+@pytest.mark.parametrize("ask", [queries.all_watched, queries.ids_of_late])
+async def test_all_watched_does_not_read_what_has_ended_long_ago(room: Room, ask: Callable[[Any, int], object]) -> None:
     """Each of its questions has an index."""
-    found = plans(room, lambda db: queries.watched(db, room.clock.now_ms()))
-    assert [step for step in found if step.startswith("SCAN")] == []
+    found = plans(room, lambda db: ask(db, room.clock.now_ms()))
+    assert [step for step in found if not step.startswith("SEARCH orders USING ")] == []
 
 
-async def test_streams_wanted_does_not_read_what_has_ended(room: Room) -> None:
-    """Which accounts need a socket is asked each second."""
-    found = plans(room, feeds._with_orders)
-    assert found == ["SEARCH orders USING INDEX orders_state (state=?)"]
+async def test_ids_in_state_reads_an_index_and_no_row(room: Room) -> None:
+    """The comparison of the numbers goes through all of them every half minute."""
+    found = plans(room, lambda db: queries.ids_in_state(db, "open", after=7, most=2))
+    assert found == ["SEARCH orders USING COVERING INDEX orders_state (state=? AND rowid>?)"]
+
+
+async def test_is_due_reads_only_what_is_due(room: Room) -> None:
+    """It is asked at every turn: previews that still run and quiet orders are not looked at."""
+    found = plans(room, lambda db: ends.is_due(db, room.clock.now_ms(), [1]))
+    assert found == [
+        "SEARCH orders USING INDEX orders_expiry (expires_ms<?)",
+        "SEARCH orders USING INDEX orders_state (state=?)",
+        "SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH orders USING INDEX orders_asking (updated_ms<?)",
+    ]
+
+
+async def test_feeds_of_an_account_do_not_read_the_orders_of_others(room: Room) -> None:
+    """A stream that opens or tells of an order costs the same, however many others there are."""
+    live = plans(room, lambda db: feeds._live(db, 1, "acme"))
+    told = plans(room, lambda db: queries.ids_of(db, 1, "acme", "x", "y"))
+    assert live == ["SEARCH orders USING INDEX orders_live (account_id=?)"]
+    assert told == [
+        "SEARCH orders USING INDEX orders_exchange_id (account_id=? AND exchange_order_id=?)",
+        "SEARCH orders USING INDEX sqlite_autoindex_orders_1 (account_id=? AND client_order_id=?)",
+    ]
 
 
 async def test_recover_does_not_read_what_has_ended(room: Room) -> None:

@@ -499,8 +499,8 @@ async def test_step_forgets_orders_that_are_over(room: Room) -> None:
     """Nothing is kept of an order that needs no looking after: a minute after it ended no fill comes late."""
     await room.placed()
     room.exchange.fill()
-    await room.live(62)
-    assert (room.reconciler._due, room.reconciler._tries) == ({}, {})
+    await room.live(76)
+    assert (len(room.reconciler._watched), room.reconciler._tries, room.reconciler.busy) == (0, {}, set())
 
 
 async def test_run_settles_a_doubt_and_ends_when_cancelled(room: Room) -> None:
@@ -526,5 +526,5 @@ async def test_watched_is_live_doubtful_and_lately_absent(room: Room) -> None:
     await room.placed("refuse", pair="ETH/USDT")
     doubt = await room.placed("drop before", side="sell")
     await room.propose("sell", "ETH/USDT")
-    watched = room.store.transact(lambda db: queries.watched(db, room.clock.now_ms()))
-    assert [row.id for row in watched] == [live.id, doubt.id]
+    watched = room.store.transact(lambda db: queries.all_watched(db, room.clock.now_ms()))
+    assert watched == [(live.id, 1, "acme", "open"), (doubt.id, 1, "acme", "unknown")]
