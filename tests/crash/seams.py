@@ -74,6 +74,8 @@ def _named(before: Snapshot, after: Snapshot) -> Iterator[str]:
         elif was[0] == "sending":
             yield "outcome"
         elif state != was[0] and state in ("confirmed", "sending"):
+            if was[0] == "proposed" and state == "sending":  # both steps in one commit
+                yield "confirmed"
             yield state
         elif was[0] not in ("proposed", "confirmed") and (state, filled, misses) != was[:3]:
             yield "reconciled"

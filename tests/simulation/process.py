@@ -40,6 +40,9 @@ _STORE, _PLACING, _CHAT = 0.0035, 0.243, 0.0081
 """How likely a crash is at each kind of boundary, in parts of the crash rate; an order passes
 100, 2 and 10 of them, about."""
 
+_MAY_SEND = 0.8
+"""How often a press may confirm and send in one commit; the dispatcher always lets it."""
+
 _MEANT_IN_MEMORY = ("foreign_keys", "trusted_schema")
 """Which of the store's pragmas mean something without a file."""
 
@@ -395,13 +398,18 @@ class Process:
     async def _press(self, update: Update) -> None:
         user_id = update.chat_id
         found = await self._desk.press(
-            update.data, user_id=user_id, chat_id=update.chat_id, message_id=update.message_id
+            update.data,
+            user_id=user_id,
+            chat_id=update.chat_id,
+            message_id=update.message_id,
+            may_send=self.rng.random() < _MAY_SEND,
         )
         if isinstance(found, str):
             return
         press, confirmed = found
         if confirmed is not None:
-            self._desk.send(confirmed)
+            if confirmed.state == "confirmed":
+                self._desk.send(confirmed)
             return
         if press.action == "confirm":
             return
