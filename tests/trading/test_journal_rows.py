@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from bot import UserError
 from bot.contract.errors import BotError
+from bot.redact import MARK, redactor
 from bot.trading import allowance, journal
 from bot.trading.intent import Intent
 from bot.trading.journal import IllegalTransition
 from bot.trading.law import State
 from bot.trading.orders import OrderRow
 from tests.trading.conftest import ANN, BOB, CHAT, START_MS, Room
-from tests.trading.test_journal import apply, bring, report
+from tests.trading.test_journal import bring
 
 LATER_MS = START_MS + 1_000
 
@@ -153,6 +153,40 @@ async def test_accept_changes_what_it_must_and_nothing_else(room: Room) -> None:
     assert event_of(room, row) == ("open", LATER_MS, ANN, {"exchange_order_id": "x9", "late": 0})
 
 
+@pytest.mark.parametrize(
+    ("state", "was_late", "late"),
+    [("sending", False, False), ("not_placed", False, True), ("unknown", True, True), ("not_placed", True, True)],
+)
+async def test_accept_of_what_was_held_absent_marks_it_late(
+    room: Room, state: State, was_late: bool, late: bool
+) -> None:
+    """For good: an order that was late once stays so."""
+    row = await room.confirmed()
+    begin(room, row)
+    bring(room, row, state)
+    room.sql("UPDATE orders SET late=?", was_late)
+    assert room.store.transact(lambda db: journal.accept(db, row.id, "x9", LATER_MS)).late is late
+
+
+@pytest.mark.parametrize(("state", "doubted"), [("unknown", 1), ("rejected", 0)])
+async def test_end_in_doubt_is_remembered_in_the_row(room: Room, state: State, doubted: int) -> None:
+    """Of an order that was in doubt its owner must have read how that ended, before another one like it."""
+    row = await room.confirmed()
+    begin(room, row)
+    now = room.store.transact(lambda db: journal.end(db, row.id, state, "Nobody knows.", LATER_MS))
+    assert (now.refusal, room.sql("SELECT doubted FROM orders")[0]["doubted"]) == ("", doubted)
+
+
+async def test_end_for_a_reason_that_repeats_a_key_keeps_it_without(room: Room) -> None:
+    """An exchange's words may repeat what it was sent: neither the row nor the event has it."""
+    redactor.register("key-of-the-journal")
+    row = await room.placed("drop before")
+    reason = "Acme says: key-of-the-journal is wrong."
+    now = room.store.transact(lambda db: journal.end(db, row.id, "needs_human", reason, LATER_MS))
+    expected = reason.replace("key-of-the-journal", MARK)
+    assert (now.reason, event_of(room, row)[3]) == (expected, {"reason": expected})
+
+
 async def test_end_keeps_reason_refusal_and_answer(room: Room) -> None:
     """The row has why in words, and the kind for the buttons; the event has what the exchange said as well."""
     row = room.row(await room.confirmed())
@@ -176,94 +210,6 @@ async def test_never_left_takes_the_time_of_sending_back(room: Room) -> None:
     before = room.row(row)
     now = room.store.transact(lambda db: journal.never_left(db, row.id, "No way there.", LATER_MS))
     assert now == room.row(row) == rest(before, state="not_placed", reason="No way there.", sent_ms=None)
-
-
-# Reports.
-
-
-async def test_report_is_taken_over_whole(room: Room) -> None:
-    """Id, quantity, price, fee and reason, and looks that missed it count no more."""
-    row = await room.placed()
-    room.sql("UPDATE orders SET misses=2")
-    told = report(row, "canceled", "0.2", fee=Decimal("0.1"), fee_asset="USDT", reason="By them.")
-    before = room.row(row)
-    now = room.store.transact(lambda db: journal.apply_report(db, row.id, told, LATER_MS))
-    figures = {"filled": Decimal("0.2"), "average_price": Decimal(58_000), "fee": Decimal("0.1"), "fee_asset": "USDT"}
-    assert now == room.row(row) == rest(before, state="canceled", reason="By them.", misses=0, **figures)
-    assert event_of(room, row)[:3] == ("canceled", LATER_MS, ANN)
-
-
-@pytest.mark.parametrize(
-    ("other", "is_news"),
-    [
-        ({}, False),
-        ({"fee": None, "fee_asset": ""}, False),
-        ({"average_price": Decimal(1)}, False),
-        ({"reason": "Another."}, False),
-        ({"filled": Decimal("0.3")}, True),
-        ({"state": "filled"}, True),
-        ({"fee": Decimal("0.2")}, True),
-        ({"exchange_order_id": "x2"}, True),
-    ],
-)
-async def test_report_is_news_if_state_quantity_fee_or_id_differ(
-    room: Room, other: dict[str, Any], is_news: bool
-) -> None:
-    """Each by itself; anything else makes no event and draws no card."""
-    row = await room.placed()
-    apply(room, row, "partially_filled", "0.2", fee=Decimal("0.1"), fee_asset="USDT")
-    is_told(room, row)
-    before, events = room.row(row), len(room.history(row))
-    told = replace(report(row, "partially_filled", "0.2", fee=Decimal("0.1"), fee_asset="USDT"), **other)
-    now = room.store.transact(lambda db: journal.apply_report(db, row.id, told, LATER_MS))
-    assert ((now, room.row(row)) == (before, before)) is not is_news
-    assert (len(room.history(row)) - events, is_told(room, row)) == (int(is_news), is_news)
-
-
-async def test_report_that_shows_it_again_is_news_after_misses(room: Room) -> None:
-    """Its card may have been asking where it is."""
-    row = await room.placed()
-    room.sql("UPDATE orders SET misses=1")
-    assert apply(room, row).misses == 0
-
-
-@pytest.mark.parametrize("state", ["open", "rejected"])
-async def test_report_of_a_partly_filled_order_never_takes_the_fill_back(room: Room, state: str) -> None:
-    """Whatever the exchange calls it; what it fills meanwhile is taken over."""
-    row = await room.placed()
-    apply(room, row, "partially_filled", "0.2")
-    now = apply(room, row, state, "0.3")
-    assert (now.state, now.filled) == ("partially_filled", Decimal("0.3"))
-
-
-@pytest.mark.parametrize("state", ["filled", "canceled"])
-@pytest.mark.parametrize(
-    ("filled", "fee", "expected"),
-    [
-        ("0.2", None, None),
-        ("0.2", "0.1", None),
-        ("0.1", "9", None),
-        ("0.2", "0.3", ("0.2", "0.3", "BNB")),
-        ("0.3", None, ("0.3", "0.1", "USDT")),
-        ("0.3", "0.3", ("0.3", "0.3", "BNB")),
-    ],
-)
-async def test_report_after_the_end_tells_a_late_fill_or_fee(
-    room: Room, state: State, filled: str, fee: str | None, expected: tuple[str, str, str] | None
-) -> None:
-    """Nothing else is news then, and the end stays what it was."""
-    row = await room.placed()
-    apply(room, row, "partially_filled", "0.2", fee=Decimal("0.1"), fee_asset="USDT")
-    bring(room, row, state)
-    before, events = room.row(row), len(room.history(row))
-    own = {} if fee is None else {"fee": Decimal(fee), "fee_asset": "USDT" if fee == "0.1" else "BNB"}
-    now = apply(room, row, "canceled", filled, **own)
-    if expected is None:
-        assert (now, room.row(row), len(room.history(row))) == (before, before, events)
-    else:
-        figures = {"filled": Decimal(expected[0]), "fee": Decimal(expected[1]), "fee_asset": expected[2]}
-        assert now == room.row(row) == rest(before, updated_ms=now.updated_ms, **figures)
-        assert event_of(room, row)[0] == state
 
 
 # Cancels, misses and cards.
@@ -386,6 +332,7 @@ async def test_approval_by_its_own_requester_is_none(room: Room) -> None:
         return None if found is None else found.state
 
     for approver in (None, ANN):
-        with pytest.raises(journal.ApprovalNeeded, match="needs the approval of a second person"):
+        with pytest.raises(journal.ApprovalNeeded, match="needs the approval of a second person") as needed:
             confirm(approver)
+        assert needed.value.code == "APPROVAL"
     assert confirm(BOB) == "confirmed"

@@ -13,6 +13,7 @@ from bot import Request, Response
 from bot.trading import queries, reconcile, watchlist
 from bot.trading.law import DOUBTFUL, LAW, LIVE, State
 from bot.trading.orders import OrderRow
+from bot.trading.watchlist import Watchlist
 from tests.trading.conftest import Placed, Room
 
 OURS = "t" + "a2" * 12 + "b"
@@ -294,3 +295,122 @@ async def test_previews_that_end_together_are_ended_some_at_a_time(
         pause = await room.reconciler.step()
         counts.append((sum(room.row(row).state == "expired" for row in rows), pause))
     assert counts == [(2, 0.05), (4, 0.05), (5, 0.05), (5, 1.0)]
+
+
+# What is called for while it is out.
+
+
+@pytest.mark.parametrize("is_dropped", [False, True])
+@pytest.mark.parametrize("is_called", [False, True])
+async def test_account_that_is_called_for_while_it_is_listed_is_listed_again(
+    room: Room, is_dropped: bool, is_called: bool
+) -> None:
+    """Ahead of all and at once; else after its interval, or never when it was let go."""
+    watched, key = Watchlist(room.store, room.clock), (room.account.id, "acme")
+    watched.list_account(key, every=30.0)
+    first = watched.take("acme")
+    if is_called:
+        watched.list_account(key)
+    during = watched.take("acme")
+    if is_dropped:
+        watched.drop(key)
+    else:
+        watched.put_back(key, 5.0, 30.0)
+    at_once = watched.take("acme")
+    room.clock.advance(5)
+    expected = ((key, 0.0), None) if is_called else (None, None if is_dropped else (key, 30.0))
+    assert (first, during, (at_once, watched.take("acme"))) == ((key, 30.0), None, expected)
+
+
+@pytest.mark.parametrize("is_called", [False, True])
+async def test_order_that_is_let_go_is_read_again_when_it_was_called_for(room: Room, is_called: bool) -> None:
+    """What changed meanwhile may be that it needs to be looked after."""
+    row = await room.placed()
+    watched = Watchlist(room.store, room.clock)
+    watched.call(row.id)
+    watched.read_called()
+    first = watched.take("acme")
+    if is_called:
+        watched.call(row.id)
+    watched.drop(row.id)
+    gone = (row.id in watched, len(watched), dict(watched.busy))
+    watched.read_called()
+    assert (first, gone) == ((row.id, 0.0), (False, 0, {}))
+    assert (row.id in watched, watched.take("acme")) == (is_called, (row.id, 0.0) if is_called else None)
+
+
+async def test_order_that_is_known_keeps_its_turn_when_it_is_learned_again(room: Room) -> None:
+    """Else what was called for would wait behind all others after a start."""
+    row = await room.placed()
+    watched = Watchlist(room.store, room.clock)
+    watched.call(row.id)
+    watched.read_called()
+    watched.learn([(row.id, row.account_id, "acme", "open")])
+    assert [watched.take("acme"), watched.take("acme")] == [(row.id, 0.0), None]
+
+
+async def test_order_that_is_let_go_has_no_turn_left_though_it_came_twice(room: Room) -> None:
+    """Called for before the start had read it, it is read a second time; one end is the end of both."""
+    row = await room.placed()
+    watched = Watchlist(room.store, room.clock)
+    watched.call(row.id)
+    watched.learn([(row.id, row.account_id, "acme", "open")])
+    first = watched.take("acme")
+    watched.read_called()
+    watched.drop(row.id)
+    assert (first, row.id in watched, watched.take("acme")) == ((row.id, 30.0), False, None)
+
+
+async def test_order_that_is_called_for_comes_before_what_has_an_interval(room: Room) -> None:
+    """However it was known before."""
+    watched = Watchlist(room.store, room.clock)
+    watched.learn([(5, 1, "acme", "open"), (6, 1, "acme", "unknown")])
+    watched.call(5)
+    assert [watched.take("acme"), watched.take("acme")] == [(5, 0.0), (6, 1.0)]
+
+
+@pytest.mark.parametrize(("state", "is_busy"), [("open", True), ("unknown", True), ("not_placed", False)])
+async def test_account_is_busy_by_the_state_of_its_order(room: Room, state: State, is_busy: bool) -> None:
+    """In doubt as well as live: either may be at the exchange."""
+    watched = Watchlist(room.store, room.clock)
+    watched.learn([(5, 1, "acme", state)])
+    assert (dict(watched.busy), (1, "acme") in watched) == ({(1, "acme"): {5}} if is_busy else {}, is_busy)
+
+
+async def test_comparison_comes_at_once_and_half_a_minute_after_all_was_read(room: Room) -> None:
+    """What was read just now needs no comparing."""
+    row = await room.placed()
+    fresh, learned = Watchlist(room.store, room.clock), Watchlist(room.store, room.clock)
+    fresh.compare()
+    learned.learn([])
+    seen = []
+    for seconds in (0, 29.9, 0.1):
+        room.clock.advance(seconds)
+        learned.compare()
+        seen.append(dict(learned._called))
+    assert (fresh._called, seen) == ({row.id: None}, [{}, {}, {row.id: None}])
+
+
+async def test_comparison_reads_no_number_twice(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next share begins after the last number of the one before."""
+    monkeypatch.setattr(watchlist, "_SLICE", 3)
+    copied(room, await room.placed(), 6)
+    watched = Watchlist(room.store, room.clock)
+    sizes = []
+    for _ in range(3):
+        watched.compare()
+        sizes.append(len(watched._called))
+    assert sizes == [3, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("state", "every"),
+    [("not_placed", 600), ("filled", 15), ("canceled", 15), ("unknown", 1), ("open", 30), ("needs_human", 30)],
+)
+async def test_order_that_is_learned_waits_behind_what_is_asked_after_more_often(
+    room: Room, state: State, every: float
+) -> None:
+    """After a start all are due: in this order it goes until each was asked after once."""
+    watched = Watchlist(room.store, room.clock)
+    watched.learn([(5, 1, "acme", state)])
+    assert watched.take("acme") == (5, every)
