@@ -31,7 +31,7 @@ from tests.mutation.mutants import Mutant, mutants_of, mutated, optional_names
 from tests.mutation.rehearsal import Map, Stage, Verdict
 
 MODULES = ("journal", "desk", "sending", "confirm", "reconcile", "ends", "evidence", "adoption", "fills", "deadlines")
-MODULES += ("client_ids",)
+MODULES += ("client_ids", "watchlist", "turns")
 PACKAGE = "bot.trading"
 TESTS = ("tests/trading",)
 SEED = 7
@@ -149,9 +149,9 @@ def _judge(
     known = Map(told[0]["seconds"], {m: {int(n): t for n, t in v.items()} for m, v in told[0]["tests"].items()})
     order = _Order(known, options.budget)
     left = [number for number in range(len(chosen)) if number not in verdicts]
-    if left:
+    if tested := [chosen[number] for number in left if order.of(chosen[number])]:
         rehearsal.preload(told[0]["packages"])
-        _control(sources[chosen[left[0]].module], chosen[left[0]], order, known)
+        _control(sources[tested[0].module], tested[0], order, known)
     for number in left:
         mutant = chosen[number]
         tests = order.of(mutant)
