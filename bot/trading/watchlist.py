@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from bot.clock import Clock
 from bot.store.database import Store
+from bot.store.errors import StoreError
 from bot.trading import queries
 from bot.trading.law import DOUBTFUL, LIVE, State
 from bot.trading.orders import OrderRow
@@ -20,6 +22,8 @@ Subject: TypeAlias = int | Key
 """What is asked after: one order, or an account, whose open orders are listed."""
 Taken: TypeAlias = tuple[Subject, float]
 """With the interval after which its turn came, in seconds; 0 when it was called for."""
+
+log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 300.0
 _COMPARE_SECONDS = 30.0
@@ -99,13 +103,26 @@ class Watchlist:
         """Read which orders were called for that are not known yet, and say whether more of them wait."""
         order_ids = list(self._called)[:_NAMED_AT_ONCE]
         if order_ids:
-            now_ms, now = self._clock.now_ms(), self._clock.monotonic()
-            for row in self._store.look(lambda db: queries.watched(db, now_ms, order_ids)):
+            now = self._clock.monotonic()
+            for row in self._read(order_ids):
                 self.note(row)
                 self._turns.put(row.id, row.exchange, now, 0.0)
             for order_id in order_ids:
                 del self._called[order_id]
         return bool(self._called)
+
+    def _read(self, order_ids: list[int]) -> list[OrderRow]:
+        """Return the orders of these numbers that are to be watched; one that cannot be read holds up no other."""
+        now_ms = self._clock.now_ms()
+        try:
+            return self._store.look(lambda db: queries.watched(db, now_ms, order_ids))
+        except StoreError:
+            raise
+        except Exception:
+            if len(order_ids) > 1:
+                return [row for each in order_ids for row in self._read([each])]
+            log.exception("order #%s could not be read", order_ids[0])
+            return []
 
     def compare(self) -> None:
         """Compare some of the numbers in the database with those in here, if it is time; call for what is missing.

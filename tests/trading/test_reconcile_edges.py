@@ -369,3 +369,21 @@ async def test_answer_wakes_the_loop_only_when_something_is_due_before_its_pause
         room.reconciler._wake.clear()
         await asyncio.wait(room.reconciler._at_work["acme"])
         assert room.reconciler._wake.is_set() is expected
+
+
+async def test_order_called_for_that_cannot_be_read_holds_up_no_other(
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Orders that were just placed are read together; the whole ones among them are asked after all the same."""
+    read = queries.watched
+    bad, good = await room.placed(), await room.placed(pair="ETH/USDT")
+
+    def failing(db: Connection, now_ms: int, order_ids: list[int]) -> list[OrderRow]:
+        if bad.id in order_ids:
+            raise ValueError("no JSON")
+        return read(db, now_ms, order_ids)
+
+    monkeypatch.setattr(queries, "watched", failing)
+    room.exchange.fill()
+    await room.live(2)
+    assert (room.row(good).state, set(caplog.messages)) == ("filled", {f"order #{bad.id} could not be read"})
