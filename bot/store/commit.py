@@ -38,7 +38,7 @@ def do_all(works: Sequence[Work], transact: Transact) -> None:
     """
     try:
         if len(works) == 1:
-            works[0].value = transact(works[0].do)
+            transact(lambda db: _do(db, works[0]))
         else:
             transact(lambda db: _attempt_all(db, works))
     except BaseException as error:
@@ -54,13 +54,19 @@ def _attempt_all(db: sqlite3.Connection, works: Sequence[Work]) -> None:
 def _attempt(db: sqlite3.Connection, work: Work) -> None:
     db.execute("SAVEPOINT work")
     try:
-        work.value = work.do(db)
+        _do(db, work)
     except BaseException as error:
         if not db.in_transaction or breaks_transaction(error):
             raise
         work.error = error
         db.execute("ROLLBACK TO work")
     db.execute("RELEASE work")
+
+
+def _do(db: sqlite3.Connection, work: Work) -> None:
+    found = work.do(db)
+    # A cursor is let go of in this thread: in another, its statement would be reset while it is in use here.
+    work.value = None if isinstance(found, sqlite3.Cursor) else found
 
 
 def answer(works: Sequence[Work]) -> None:

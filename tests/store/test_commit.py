@@ -184,3 +184,14 @@ def test_store_closed_finishes_what_waits(tmp_path: Path) -> None:
     again = Store(tmp_path / "closed.db")
     assert keys(again) == {"a", "b", "c"}
     again.close()
+
+
+async def test_work_that_ends_with_a_cursor_leaves_it_in_the_writing_thread(store: Store) -> None:
+    """Let go of in another thread, a cursor would reset its statement while the writing thread uses it."""
+
+    def work(db: Connection) -> Any:
+        return db.executemany("INSERT INTO meta VALUES (?, 'value')", [("a",), ("b",)])
+
+    assert await store.run(work) is None
+    assert await together(store, lambda db: db.execute("SELECT 1"), insert("c")) == [None, "c"]
+    assert keys(store) == {"a", "b", "c"}
