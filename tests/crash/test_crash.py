@@ -8,7 +8,7 @@ from tests.crash.conftest import Cases
 from tests.crash.exchange import MEMORIES
 from tests.crash.failpoints import STRIKES
 
-SEEDS = 2
+SEEDS = 1
 NIGHTLY_SEEDS = 1_000
 DEFECT_SEEDS = 2
 _NIGHTLY_SECONDS = 3_600

@@ -11,7 +11,7 @@ import pytest
 from tests.simulation.defects import DEFECTS, Defect, built_in
 from tests.simulation.world import Outcome, simulate
 
-STORIES = 6_000
+STORIES = 4_000
 NIGHTLY_STORIES = 1_000_000
 SHARDS = 8
 NIGHTLY_SHARDS = 100
