@@ -17,6 +17,7 @@ from telegram.request import BaseRequest
 from bot.chat.halt import HALTED, OPEN_AGAIN, Halt
 from bot.chat.health import Health
 from bot.chat.inbox import Inbox, Json
+from bot.chat.reply import seconds_of
 from bot.chat.webhook import UPDATES, Tell
 from bot.store.errors import StoreError
 
@@ -85,8 +86,7 @@ class Polling:
                 await self._tell_owner(OPEN_AGAIN)
             return seconds
         except RetryAfter as error:
-            wait = error.retry_after
-            return float(wait) if isinstance(wait, int) else wait.total_seconds()
+            return seconds_of(error)
         except Conflict:
             log.error("another program is polling with this token; stop it, or make a new token if it is not yours")
             if self._halt.conflict():

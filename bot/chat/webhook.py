@@ -16,6 +16,7 @@ from bot.chat.halt import HALTED, OPEN_AGAIN, Halt
 from bot.chat.health import Health
 from bot.chat.inbox import Inbox, Json
 from bot.chat.registry import Services
+from bot.chat.reply import seconds_of
 from bot.config import Telegram
 
 log = logging.getLogger(__name__)
@@ -62,8 +63,7 @@ async def receive(watch: Watch, bot: Bot, health: Health, stop: asyncio.Event) -
                 health.answered()
                 pauses = iter(_PAUSES)
             except RetryAfter as error:
-                wait = error.retry_after
-                seconds = float(wait) if isinstance(wait, int) else wait.total_seconds()
+                seconds = seconds_of(error)
             except TelegramError as error:
                 log.warning("Telegram did not take the webhook or tell of it (%s)", type(error).__name__)
                 seconds = next(pauses, _PAUSES[-1])
