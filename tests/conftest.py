@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import shutil
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import stamina
+
+_MEMORY = Path("/dev/shm")
+_ROOM = 1024**3
+
+
+def pytest_configure() -> None:
+    """Keep the files of tests in memory where there is room: they commit thousands of times, and nothing cuts power."""
+    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 @pytest.fixture(autouse=True)

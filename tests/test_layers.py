@@ -42,6 +42,7 @@ PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "sh
 
 SECONDS = (
     "bot.exchanges.connections",
+    "bot.exchanges.dial",
     "bot.exchanges.transport",
     "bot.exchanges.limits",
     "bot.exchanges.clock",

@@ -23,6 +23,8 @@ from typing import TypeAlias
 import httptools
 import httpx
 
+from bot.exchanges.dial import dial
+
 FRESH_SECONDS = 2.0
 """For how long after its last answer a connection carries orders. Servers keep idle ones for 5 seconds at the least."""
 _KEEP_SECONDS = 50.0
@@ -53,7 +55,7 @@ class Connections(httpx.AsyncBaseTransport):
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._verify = verify
-        self._local = (local_address, 0) if local_address else None
+        self._local = local_address
         self._most = most
         self._monotonic = monotonic
         self._servers: dict[Origin, Server] = {}
@@ -144,13 +146,10 @@ class Connections(httpx.AsyncBaseTransport):
         scheme, host, port = origin
         try:
             async with asyncio.timeout(timeout_seconds):
+                made = await dial(host, port, self._local)
+                verify = {"ssl": self._verify, "server_hostname": host} if scheme == "https" else {}
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: _Connection(self._monotonic),
-                    host,
-                    port,
-                    ssl=self._verify if scheme == "https" else None,
-                    local_addr=self._local,
-                    happy_eyeballs_delay=0.25,
+                    lambda: _Connection(self._monotonic), sock=made, **verify
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout("the server did not take the connection in time") from error

@@ -30,6 +30,7 @@ from bot.chat.dispatch import Dispatcher
 from bot.cli import instance
 from bot.cli.instance import Instance, open_instance
 from bot.config import Settings
+from bot.exchanges import connections
 from bot.exchanges.limits import Limiter
 from bot.exchanges.registry import Catalog, Registered
 from bot.store import check, database, schema
@@ -163,16 +164,20 @@ def _seams(life: Life, loop: Loop, striker: Striker, line: Line) -> Iterator[Non
         apply(self, to, **options)
         to.conn.is_migrating = False
 
-    async def create_connection(protocol: Callable[[], Any], *_: Any, **__: Any) -> tuple[Any, Any]:
+    async def dial(*_: Any) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(life.address)
         sock.setblocking(False)  # noqa: FBT003  # the socket's own signature
+        return sock
+
+    async def create_connection(protocol: Callable[[], Any], **options: Any) -> tuple[Any, Any]:
         inner = protocol()
         tap = Tap(inner, loop, striker)
-        await asyncio.SelectorEventLoop.create_connection(loop, lambda: tap, sock=sock)
+        await asyncio.SelectorEventLoop.create_connection(loop, lambda: tap, **options)
         return tap, inner
 
     changes: list[tuple[Any, str, Any]] = [
+        (connections, "dial", dial),
         (loop, "create_connection", create_connection),
         (instance, "SystemClock", lambda: LoopClock(loop, asleep)),
         (app, "_announce", _say_nothing),

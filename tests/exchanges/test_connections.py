@@ -360,6 +360,25 @@ async def test_warm_connection_carries_the_first_order() -> None:
     assert (len(server.writers), len(server.heard)) == (1, 1)
 
 
+async def test_request_cancelled_while_it_connects_leaves_no_open_socket() -> None:
+    """At whichever step: a socket that nobody holds stays open until Python happens to find it."""
+    async with serving(Scripted()) as server:
+        before = _sockets()
+        for steps in range(40):
+            connections = Connections(PLAIN)
+            asking = asyncio.create_task(connections.handle_async_request(ask(server)))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait([asking])
+            await connections.aclose()
+        await until(lambda: _sockets() == before)
+
+
+def _sockets() -> int:
+    return sum(link.is_socket() for link in Path("/proc/self/fd").iterdir())
+
+
 async def test_many_at_once_share_the_connections_in_turn() -> None:
     """A thousand requests over five connections: all are answered, first come first served, none fails."""
     async with serving(Scripted()) as server:

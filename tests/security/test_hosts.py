@@ -77,8 +77,10 @@ class Wanted(asyncio.Transport):
     def __post_init__(self) -> None:
         super().__init__()
 
-    async def dial(self, factory: Callable[[], Any], host: str, *_: Any, **__: Any) -> tuple[Wanted, Any]:
+    async def dial(self, host: str, *_: Any) -> None:
         self.hosts.append(host)
+
+    async def connect(self, factory: Callable[[], Any], **_: Any) -> tuple[Wanted, Any]:
         self.protocol = factory()
         self.protocol.connection_made(self)
         return self, self.protocol
@@ -123,7 +125,8 @@ async def wanted(monkeypatch: pytest.MonkeyPatch) -> Wanted:
     for name in VARIABLES:
         monkeypatch.setenv(name, "http://evil.example:3128")
     wanted = Wanted()
-    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", wanted.dial)
+    monkeypatch.setattr("bot.exchanges.connections.dial", wanted.dial)
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", wanted.connect)
     return wanted
 
 
