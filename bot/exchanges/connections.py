@@ -147,9 +147,12 @@ class Connections(httpx.AsyncBaseTransport):
         try:
             async with asyncio.timeout(timeout_seconds):
                 made = await dial(host, port, self._local)
-                verify = {"ssl": self._verify, "server_hostname": host} if scheme == "https" else {}
+                is_tls = scheme == "https"
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: _Connection(self._monotonic), sock=made, **verify
+                    lambda: _Connection(self._monotonic),
+                    sock=made,
+                    ssl=self._verify if is_tls else None,
+                    server_hostname=host if is_tls else None,
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout("the server did not take the connection in time") from error

@@ -15,9 +15,9 @@ from bot.store.database import Connection, Store
 from bot.trading import allowance, approval, client_ids, confirm, halt, journal, queries, valuation
 from bot.trading.confirm import Press, Refusal
 from bot.trading.draft import draft
+from bot.trading.errors import ApprovalNeeded, Stays
 from bot.trading.gateway import Gateway
 from bot.trading.intent import Fixed, Intent
-from bot.trading.journal import ApprovalNeeded, Stays
 from bot.trading.law import LIVE
 from bot.trading.limits import NONE, Limits
 from bot.trading.orders import OrderRow

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from bot.contract.models import Fill, OrderReport
 from bot.store.database import Connection
-from bot.trading import fills, journal, notices, queries
+from bot.trading import fills, journal, notices, queries, reports
 from bot.trading.law import LIVE
 from bot.trading.orders import MISSES, OrderRow
 
@@ -69,7 +69,7 @@ def found(
     if row.state == "not_placed" and report.state != "rejected":  # its card said that there was no such order
         notices.tell(db, chat_id=row.chat_id, kind="order_news", order_id=row.id, now_ms=now_ms)
     fills.record(db, row, report.exchange_order_id, executed)
-    row = journal.apply_report(db, order_id, fills.completed(row, report, fills.totals(db, order_id)), now_ms)
+    row = reports.apply(db, order_id, fills.completed(row, report, fills.totals(db, order_id)), now_ms)
     requested_ms = row.cancel_requested_ms
     if row.state in LIVE and requested_ms is not None and asked_ms - requested_ms >= _CANCEL_MS:
         reason = "Not canceled: the exchange still has the order 30 seconds after it was asked. Cancel again."
@@ -101,7 +101,7 @@ def missed(
         return row  # its owner was asked
     if row.state in LIVE:
         fills.record(db, row, row.exchange_order_id, executed)
-    row = journal.count_miss(db, order_id, now_ms)
+    row = reports.miss(db, order_id, now_ms)
     if row.misses < MISSES or row.state == "needs_human":
         return row
     if row.state in LIVE:
@@ -139,4 +139,4 @@ def _gone(db: Connection, row: OrderRow, now_ms: int) -> OrderRow:
         fee_asset=row.fee_asset,
         reason="The exchange no longer lists it.",
     )
-    return journal.apply_report(db, row.id, fills.ended(row, report, known), now_ms)
+    return reports.apply(db, row.id, fills.ended(row, report, known), now_ms)

@@ -11,54 +11,21 @@ from dataclasses import replace
 from typing import Any
 
 from bot.contract.errors import BotError, UserError
-from bot.contract.models import ClientId, Market, OrderReport, Side
+from bot.contract.models import ClientId, Market, Side
 from bot.redact import redactor
 from bot.store.database import Connection
 from bot.trading import allowance, client_ids, events, groups, halt, limits, notices, queries
 from bot.trading.allowance import UNKNOWN, Facts
 from bot.trading.draft import Draft
+from bot.trading.errors import ApprovalNeeded, IllegalTransition, InDoubt, Stays
 from bot.trading.law import LAW, State
 from bot.trading.limits import NONE, Limits
-from bot.trading.orders import OrderRow, as_json, as_text, frozen, params_hash, row_of
+from bot.trading.orders import OrderRow, as_json, frozen, params_hash, row_of
 
 PROPOSAL_SECONDS = 60
 SEND_SECONDS = 15
 APPROVAL_SECONDS = 300
 TOO_LATE = "It took too long to get the order out, and the price may have moved."
-_TOLD_MISSES = 10
-
-
-class IllegalTransition(BotError):
-    """An order was asked to go where the law does not lead; nothing was changed."""
-
-
-class Stays(Exception):
-    """An order that was to leave at once may not. Nothing was changed, once the transaction is undone."""
-
-
-class InDoubt(UserError):
-    """The same account, pair and side has orders that may exist. The person may order all the same, naming them.
-
-    Args:
-        rows: The orders in doubt.
-    """
-
-    def __init__(self, rows: Collection[OrderRow]) -> None:
-        self.order_ids = tuple(row.id for row in rows)
-        named = " and ".join(f"#{row.id} ({row.side} {row.symbol})" for row in rows)
-        verb, what = ("are", "they") if len(rows) > 1 else ("is", "it")
-        super().__init__(
-            f"Order {named} {verb} still in doubt: {what} may exist. Wait until that is settled, so that nothing is "
-            "bought or sold twice.",
-            code="IN_DOUBT",
-        )
-
-
-class ApprovalNeeded(UserError):
-    """The order waits for the press of a second person. Nothing was changed yet."""
-
-    def __init__(self) -> None:
-        super().__init__("An order of this worth needs the approval of a second person.", code="APPROVAL")
 
 
 def install_law(db: Connection) -> None:
@@ -317,63 +284,6 @@ def end(
 def never_left(db: Connection, order_id: int, reason: str, now_ms: int) -> OrderRow:
     """End an order of which no byte left. It cannot turn up late, and is not looked for."""
     return move(db, queries.get(db, order_id), "not_placed", now_ms, reason=reason, sent_ms=None)
-
-
-def apply_report(db: Connection, order_id: int, report: OrderReport, now_ms: int) -> OrderRow:
-    """Take over what the exchange says of an order. Never lets a filled quantity shrink, never reopens an end.
-
-    Of an order that has ended, only a fill that was told late, and a fee, are news.
-    """
-    row = queries.get(db, order_id)
-    if report.filled < row.filled:
-        return row  # an answer from a stale replica
-    if row.state in ("filled", "canceled"):
-        return _complete(db, row, report, now_ms)
-    if row.is_done and (row.state != "not_placed" or report.state == "rejected"):
-        return row
-    state: State = report.state
-    if row.state == "partially_filled" and state in ("open", "rejected"):
-        state = "partially_filled"
-    columns: dict[str, Any] = {
-        "exchange_order_id": report.exchange_order_id,
-        "filled": as_text(report.filled),
-        "average_price": as_text(row.average_price if report.average_price is None else report.average_price),
-        "fee": as_text(report.fee) if report.fee is not None else as_text(row.fee),
-        "fee_asset": report.fee_asset or row.fee_asset,
-        "reason": report.reason,
-        "misses": 0,
-    }
-    if row.state == "not_placed":
-        columns["late"] = 1
-    unchanged = (
-        row.state == state
-        and row.filled == report.filled
-        and row.exchange_order_id == report.exchange_order_id
-        and (report.fee is None or report.fee == row.fee)
-        and row.misses == 0
-    )
-    return row if unchanged else move(db, row, state, now_ms, **columns)
-
-
-def _complete(db: Connection, row: OrderRow, report: OrderReport, now_ms: int) -> OrderRow:
-    has_fee = report.fee is not None and report.fee != row.fee
-    if report.filled == row.filled and not has_fee:
-        return row
-    columns: dict[str, Any] = {"filled": as_text(report.filled)}
-    if report.average_price is not None:
-        columns["average_price"] = as_text(report.average_price)
-    if has_fee:
-        columns |= {"fee": as_text(report.fee), "fee_asset": report.fee_asset}
-    return move(db, row, row.state, now_ms, **columns)
-
-
-def count_miss(db: Connection, order_id: int, now_ms: int) -> OrderRow:
-    """Note that the exchange, asked cleanly, did not show the order."""
-    row = queries.get(db, order_id)
-    db.execute("UPDATE orders SET misses=misses+1, last_miss_ms=? WHERE id=?", (now_ms, order_id))
-    if row.misses < _TOLD_MISSES:
-        events.record(db, kind="not found", detail={"misses": row.misses + 1}, now_ms=now_ms, order_id=order_id)
-    return queries.get(db, order_id)
 
 
 def request_cancel(db: Connection, order_id: int, now_ms: int) -> OrderRow:

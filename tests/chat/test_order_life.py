@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.chat.commands.orders import _told
-from bot.trading import events, journal
+from bot.trading import events, reports
 from tests.chat.conftest import Chat
 from tests.chat.test_render import row
 from tests.trading.test_journal import report
@@ -40,7 +40,7 @@ async def test_order_event_that_changed_nothing_shown_is_listed_once(real: Chat)
     """The exchange tells a fee of zero after a restart: an event in the log, and no news to a person."""
     placed = await real.room.placed(pair="BTC/USDT")
     told = replace(report(placed), exchange_order_id=placed.exchange_order_id, fee=Decimal(0), fee_asset="BTC")
-    real.room.store.transact(lambda db: journal.apply_report(db, placed.id, told, real.room.clock.now_ms()))
+    real.room.store.transact(lambda db: reports.apply(db, placed.id, told, real.room.clock.now_ms()))
     life = real.room.store.transact(lambda db: events.timeline(db, placed.id))
     [text] = await real.say(f"/order {placed.id}")
     assert [kind for _, kind, _ in life] == ["proposed", "confirmed", "sending", "open", "open"]

@@ -31,7 +31,7 @@ from tests.mutation.mutants import Mutant, mutants_of, mutated, optional_names
 from tests.mutation.rehearsal import Map, Stage, Verdict
 
 MODULES = ("journal", "desk", "sending", "confirm", "reconcile", "ends", "evidence", "adoption", "fills", "deadlines")
-MODULES += ("client_ids", "watchlist", "turns")
+MODULES += ("client_ids", "watchlist", "turns", "reports")
 PACKAGE = "bot.trading"
 TESTS = ("tests/trading",)
 SEED = 7

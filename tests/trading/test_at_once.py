@@ -15,6 +15,7 @@ import pytest
 
 from bot import BotError, ClientId, Flow, Order, OrderAck, Request, hookimpl
 from bot.trading import halt, journal, limits, queries
+from bot.trading.errors import Stays
 from bot.trading.limits import Limits
 from tests.trading.conftest import ANN, BOB, Acme, Fault, Room, new_room
 
@@ -271,6 +272,6 @@ async def test_confirm_and_send_of_what_was_decided_already_is_refused(room: Roo
     row = await room.confirmed()
     asked = {"rule": ClientId(), "client_order_id": row.client_order_id, "request_hash": "x", "window_ends_ms": None}
     now_ms = room.clock.now_ms()
-    with pytest.raises(journal.Stays):
+    with pytest.raises(Stays):
         room.store.transact(lambda db: journal.confirm_and_send(db, row.id, user_id=ANN, now_ms=now_ms, **asked))
     assert room.store.transact(lambda db: queries.get(db, row.id)) == room.row(row)

@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 
 from bot import BotError, ExchangeError, UserError
-from bot.trading import journal, queries
+from bot.trading import journal, queries, reports
+from bot.trading.errors import IllegalTransition
 from bot.trading.intent import Intent
-from bot.trading.journal import IllegalTransition
 from tests.trading.conftest import ANN, Room
 
 
@@ -82,7 +82,7 @@ async def test_journal_endless_misses_fill_no_log(vague: Room) -> None:
     """After ten a look that found nothing is counted, and no more written down."""
     row = await vague.placed("drop before")
     for _ in range(12):
-        vague.store.transact(lambda db: journal.count_miss(db, row.id, 0))
+        vague.store.transact(lambda db: reports.miss(db, row.id, 0))
     assert (vague.row(row).misses, vague.history(row).count("not found")) == (12, 10)
 
 
@@ -95,7 +95,7 @@ async def test_journal_late_fill_without_average_keeps_the_average(room: Room) -
     await room.live(1)
     told = await room.gateway.order_status(room.account, row.order, "x1")
     told = replace(told, filled=Decimal("0.2"), average_price=None)
-    now = room.store.transact(lambda db: journal.apply_report(db, row.id, told, 0))
+    now = room.store.transact(lambda db: reports.apply(db, row.id, told, 0))
     assert (now.filled, now.average_price) == (Decimal("0.2"), Decimal(60000))
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from bot import UserError
-from bot.trading import journal
+from bot.trading import reports
 from bot.trading.export import COLUMNS, as_csv, period
 from tests.trading.conftest import ANN, BOB, START_MS, Room
 from tests.trading.test_journal import report
@@ -26,7 +26,7 @@ async def test_export_shows_an_order_and_its_fills_to_the_last_digit(room: Room)
     """One row an order, one a fill; times are ISO and UTC, amounts exact and without exponents."""
     row = await room.placed()
     told = report(row, "partially_filled", "0.1", fee=Decimal("-0.00000001"), fee_asset="USDT")
-    room.store.transact(lambda db: journal.apply_report(db, row.id, told, START_MS + 5))
+    room.store.transact(lambda db: reports.apply(db, row.id, told, START_MS + 5))
     room.sql(
         "INSERT INTO fills(order_id, trade_id, price, quantity, fee, fee_asset, is_maker, at_ms)"
         " VALUES (?, 't1', '57999.123456789012345678', '0.1', '-0.00000001', 'USDT', 1, ?)",

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from bot import ClientId, OrderReport, Request, UserError
 from bot.contract.errors import BotError
 from bot.store.database import Connection
-from bot.trading import client_ids, ends, events, journal, orders, queries
+from bot.trading import client_ids, ends, events, journal, orders, queries, reports
+from bot.trading.errors import IllegalTransition
 from bot.trading.events import verify_chain
-from bot.trading.journal import IllegalTransition
 from bot.trading.law import ENDS, LIVE, State
 from bot.trading.orders import OrderRow
 from tests.trading.conftest import ANN, BOB, CHAT, START_MS, Fault, Room, new_room
@@ -44,7 +44,7 @@ def report(row: OrderRow, state: Any = "open", filled: str = "0", **other: Any) 
 
 def apply(room: Room, row: OrderRow, state: Any = "open", filled: str = "0", **other: Any) -> OrderRow:
     told = report(row, state, filled, **other)
-    return room.store.transact(lambda db: journal.apply_report(db, row.id, told, START_MS))
+    return room.store.transact(lambda db: reports.apply(db, row.id, told, START_MS))
 
 
 def bring(room: Room, row: OrderRow, state: State) -> None:
@@ -590,7 +590,7 @@ async def test_report_keeps_what_an_answer_leaves_out(room: Room) -> None:
     row = await room.placed()
     apply(room, row, "partially_filled", "0.3", fee=Decimal("0.1"), fee_asset="USDT")
     last = replace(report(row, "canceled", "0.3"), average_price=None)
-    now = room.store.transact(lambda db: journal.apply_report(db, row.id, last, START_MS))
+    now = room.store.transact(lambda db: reports.apply(db, row.id, last, START_MS))
     assert (now.state, now.fee, now.fee_asset) == ("canceled", Decimal("0.1"), "USDT")
     assert now.average_price == Decimal(58000)
 

@@ -12,7 +12,7 @@ import pytest
 
 from bot import UserError
 from bot.trading import client_ids, journal, queries
-from bot.trading.journal import ApprovalNeeded, Stays
+from bot.trading.errors import ApprovalNeeded, Stays
 from bot.trading.law import State
 from bot.trading.limits import Limits
 from bot.trading.orders import OrderRow

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from bot.trading import journal
+from bot.trading import journal, reports
 from bot.trading.law import State
 from bot.trading.orders import OrderRow
 from tests.trading.conftest import CHAT, Room
@@ -24,7 +24,7 @@ Act: TypeAlias = Callable[[Any, int], object]
         ("proposed", lambda db, order_id: journal.await_approval(db, order_id, "Wait.", LATER_MS)),
         ("open", lambda db, order_id: journal.request_cancel(db, order_id, LATER_MS)),
         ("open", lambda db, order_id: journal.refuse_cancel(db, order_id, "Not canceled.", LATER_MS)),
-        ("unknown", lambda db, order_id: journal.count_miss(db, order_id, LATER_MS)),
+        ("unknown", lambda db, order_id: reports.miss(db, order_id, LATER_MS)),
         ("unknown", lambda db, order_id: journal.end(db, order_id, "not_placed", "Not there.", LATER_MS)),
     ],
     ids=["await approval", "request cancel", "refuse cancel", "count miss", "end"],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.trading import groups, journal
+from bot.trading import groups, reports
 from bot.trading.law import State
 from tests.trading.conftest import ANN, START_MS, Room
 from tests.trading.test_journal import apply, bring, report
@@ -21,7 +21,7 @@ async def test_report_is_taken_over_whole(room: Room) -> None:
     room.sql("UPDATE orders SET misses=2")
     told = report(row, "canceled", "0.2", fee=Decimal("0.1"), fee_asset="USDT", reason="By them.")
     before = room.row(row)
-    now = room.store.transact(lambda db: journal.apply_report(db, row.id, told, LATER_MS))
+    now = room.store.transact(lambda db: reports.apply(db, row.id, told, LATER_MS))
     figures = {"filled": Decimal("0.2"), "average_price": Decimal(58_000), "fee": Decimal("0.1"), "fee_asset": "USDT"}
     assert now == room.row(row) == rest(before, state="canceled", reason="By them.", misses=0, **figures)
     detail = {name: str(value) for name, value in figures.items()} | {"exchange_order_id": "x1", "reason": "By them."}
@@ -50,7 +50,7 @@ async def test_report_is_news_if_state_quantity_fee_or_id_differ(
     is_told(room, row)
     before, events = room.row(row), len(room.history(row))
     told = replace(report(row, "partially_filled", "0.2", fee=Decimal("0.1"), fee_asset="USDT"), **other)
-    now = room.store.transact(lambda db: journal.apply_report(db, row.id, told, LATER_MS))
+    now = room.store.transact(lambda db: reports.apply(db, row.id, told, LATER_MS))
     assert ((now, room.row(row)) == (before, before)) is not is_news
     assert (len(room.history(row)) - events, is_told(room, row)) == (int(is_news), is_news)
 
@@ -109,7 +109,7 @@ async def test_report_after_the_end_tells_the_average_price_with_a_late_fill(
     row = await room.placed()
     apply(room, row, "canceled", "0.2")
     told = replace(report(row, "canceled", "0.3"), average_price=price)
-    now = room.store.transact(lambda db: journal.apply_report(db, row.id, told, LATER_MS))
+    now = room.store.transact(lambda db: reports.apply(db, row.id, told, LATER_MS))
     assert (now.filled, now.average_price) == (Decimal("0.3"), kept)
 
 

@@ -11,9 +11,9 @@ import pytest
 from bot import UserError
 from bot.contract.errors import BotError
 from bot.redact import MARK, redactor
-from bot.trading import allowance, journal
+from bot.trading import allowance, journal, reports
+from bot.trading.errors import ApprovalNeeded, IllegalTransition, InDoubt
 from bot.trading.intent import Intent
-from bot.trading.journal import IllegalTransition
 from bot.trading.law import State
 from bot.trading.orders import OrderRow
 from tests.trading.conftest import ANN, BOB, CHAT, START_MS, Room
@@ -239,7 +239,7 @@ async def test_miss_is_counted_with_its_time_and_draws_nothing(room: Room) -> No
     """The event has the count."""
     row = room.row(await room.placed())
     is_told(room, row)
-    now = room.store.transact(lambda db: journal.count_miss(db, row.id, LATER_MS))
+    now = room.store.transact(lambda db: reports.miss(db, row.id, LATER_MS))
     assert now == room.row(row) == replace(row, misses=1, last_miss_ms=LATER_MS)
     assert (event_of(room, row)[::3], is_told(room, row)) == (("not found", {"misses": 1}), False)
 
@@ -308,7 +308,7 @@ async def test_move_names_the_order_only(room: Room) -> None:
 async def test_in_doubt_names_every_order_in_words(room: Room) -> None:
     """One or several, and what to do."""
     row = await room.placed("drop before")
-    one, two = (journal.InDoubt(rows) for rows in ([row], [row, replace(row, id=9, side="sell")]))
+    one, two = (InDoubt(rows) for rows in ([row], [row, replace(row, id=9, side="sell")]))
     tail = "Wait until that is settled, so that nothing is bought or sold twice."
     assert str(one) == f"Order #{row.id} (buy BTC/USDT) is still in doubt: it may exist. {tail}"
     assert (
@@ -332,7 +332,7 @@ async def test_approval_by_its_own_requester_is_none(room: Room) -> None:
         return None if found is None else found.state
 
     for approver in (None, ANN):
-        with pytest.raises(journal.ApprovalNeeded, match="needs the approval of a second person") as needed:
+        with pytest.raises(ApprovalNeeded, match="needs the approval of a second person") as needed:
             confirm(approver)
         assert needed.value.code == "APPROVAL"
     assert confirm(BOB) == "confirmed"

@@ -13,8 +13,8 @@ from bot import ClientId, Limit, Response, UserError
 from bot.accounts import people
 from bot.accounts.vault import MasterKey, Vault
 from bot.exchanges.limits import Limiter
-from bot.trading import journal
 from bot.trading.adoption import is_our_kind
+from bot.trading.errors import InDoubt
 from bot.trading.intent import Intent
 from tests.trading.conftest import ANN, CHAT, Placed, Room, new_room
 
@@ -272,7 +272,7 @@ async def test_start_many_doubts_are_settled_in_bounded_time_within_the_limits(t
 async def test_doubt_blocks_until_its_owner_names_it(room: Room) -> None:
     """The refusal names the order; with it named, the preview warns of it and its Confirm sends it."""
     doubt = await room.placed("drop before")
-    with pytest.raises(journal.InDoubt, match=rf"Order #{doubt.id} \(buy BTC/USDT\) is still in doubt") as caught:
+    with pytest.raises(InDoubt, match=rf"Order #{doubt.id} \(buy BTC/USDT\) is still in doubt") as caught:
         await room.propose()
     assert (caught.value.order_ids, caught.value.code) == ((doubt.id,), "IN_DOUBT")
     row = await room.desk.propose(room.account, Intent.from_json(doubt.intent), chat_id=CHAT, despite=[doubt.id])
@@ -293,7 +293,7 @@ async def test_doubt_that_arose_later_blocks_though_another_was_named(room: Room
     room.exchange.faults.append("drop before")
     room.desk.send(second)
     await room.desk.drain()
-    with pytest.raises(journal.InDoubt, match=f"#{second.id}"):
+    with pytest.raises(InDoubt, match=f"#{second.id}"):
         await room.confirmed(third)
-    with pytest.raises(journal.InDoubt, match="are still in doubt: they may exist"):
+    with pytest.raises(InDoubt, match="are still in doubt: they may exist"):
         await room.propose()

@@ -20,8 +20,8 @@ from bot.trading import queries
 from bot.trading.allowance import LimitReached
 from bot.trading.amounts import format_price
 from bot.trading.confirm import Button
+from bot.trading.errors import InDoubt
 from bot.trading.intent import Amount, Fixed, Intent, Maximum, Percent, Size
-from bot.trading.journal import InDoubt
 from bot.trading.orders import OrderRow
 from bot.trading.sizing import BelowMinimum
 

@@ -8,7 +8,7 @@ import pytest
 from telegram import Update
 
 from bot.accounts import people
-from bot.trading import groups, journal
+from bot.trading import groups, reports
 from bot.trading.groups import Group
 from tests.chat.conftest import OWNER, Chat
 from tests.chat.test_gate import GROUP, message, person, update
@@ -58,7 +58,7 @@ async def bought(chat: Chat) -> Any:
     """Let an order of Ann's fill."""
     row = await chat.room.placed()
     told, now_ms = report(row, "filled", str(row.quantity)), chat.room.clock.now_ms()
-    return chat.room.store.transact(lambda db: journal.apply_report(db, row.id, told, now_ms))
+    return chat.room.store.transact(lambda db: reports.apply(db, row.id, told, now_ms))
 
 
 def posted(chat: Chat, chat_id: int = GROUP) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 from bot.accounts import people
 from bot.chat.outbox import Outbox
 from bot.contract.errors import UserError
-from bot.trading import forget, journal
+from bot.trading import forget, reports
 from tests.chat.conftest import Chat
 from tests.chat.groups.conftest import (
     bought,
@@ -64,7 +64,7 @@ async def test_fill_and_its_post_are_committed_together(club: Chat) -> None:
         pass
 
     def killed(db: Any) -> None:
-        journal.apply_report(db, row.id, report(row, "filled", "0.5"), START_MS)
+        reports.apply(db, row.id, report(row, "filled", "0.5"), START_MS)
         assert db.execute("SELECT count(*) AS n FROM outbox WHERE chat_id=?", (GROUP,)).fetchone()["n"] == 1
         raise Killed
 
