@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import secrets
 
@@ -33,6 +32,6 @@ def mint(db: Connection, row: OrderRow, rule: ClientId) -> str:
             raise UserError("This account has used up its order numbers. Connect the key under a new label.")
         return str(following)
     key = bytes.fromhex(db.execute("SELECT value FROM meta WHERE key='client_id_key'").fetchone()["value"])
-    digest = hmac.new(key, f"{row.id} {row.created_ms}".encode(), hashlib.sha256).digest()
+    digest = hmac.digest(key, f"{row.id} {row.created_ms}".encode(), "sha256")
     letters = base64.b32encode(digest[:20]).decode().lower()  # 32 of them; of the rest none would be used
     return ("t" + letters)[: min(26, rule.max_length)]

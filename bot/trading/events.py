@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from bot.redact import redactor
 from bot.store.database import Connection
 from bot.trading.orders import as_json
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 def record(
     db: Connection,
     *,
     kind: str,
-    detail: dict[str, Any],
+    detail: Mapping[str, Any],
+    ours: Mapping[str, Any] = _NOTHING,
     now_ms: int,
     user_id: int | None = None,
     order_id: int | None = None,
 ) -> None:
-    """Append an event to the one chain: each carries the hash of itself and the one before."""
+    """Append an event to the one chain: each carries the hash of itself and the one before.
+
+    Args:
+        db: The running transaction.
+        kind: What happened.
+        detail: Plain values. Secrets in them are hidden: an exchange's own words may repeat what it was sent.
+        ours: More of it that the bot made itself, such as ids and hashes: it is not looked through, which takes long.
+        now_ms: The wall clock.
+        user_id: Who did it, or whose it is.
+        order_id: The order it is about.
+    """
     last = db.execute("SELECT hash FROM events ORDER BY id DESC LIMIT 1").fetchone()
-    text = as_json(redactor.cleaned(detail))  # an exchange's own words may repeat what it was sent
+    text = as_json({**redactor.cleaned(detail), **ours})
     digest = _link(last["hash"] if last else b"", now_ms, user_id, order_id, kind, text)
     db.execute(
         "INSERT INTO events(at_ms, user_id, order_id, kind, detail, hash) VALUES (?, ?, ?, ?, ?, ?)",

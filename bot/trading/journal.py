@@ -25,6 +25,8 @@ from bot.trading.orders import OrderRow, as_json, frozen, params_hash, row_of
 PROPOSAL_SECONDS = 60
 SEND_SECONDS = 15
 APPROVAL_SECONDS = 300
+_OURS = ("client_order_id", "expires_ms", "request_hash", "window_ends_ms", "sent_ms", "late")
+"""Columns that the bot makes up itself. What an exchange says is in none of them."""
 TOO_LATE = "It took too long to get the order out, and the price may have moved."
 
 
@@ -370,8 +372,10 @@ def move(
         raise IllegalTransition(f"order #{row.id} may not go from {row.state} to {state}")
     if columns.get("reason"):
         columns["reason"] = redactor.redact(columns["reason"])  # an exchange's words may repeat what it was sent
-    detail = {name: value for name, value in columns.items() if value not in (None, "") and name != "misses"}
-    detail |= {"answer": dict(answer)} if answer else {}
+    news = {name: value for name, value in columns.items() if value not in (None, "") and name != "misses"}
+    ours = {name: news.pop(name) for name in _OURS if name in news}
+    if answer:
+        news["answer"] = dict(answer)
     if state == "unknown":
         columns["doubted"] = 1
     names = "".join(f", {name}=?" for name in columns)
@@ -382,7 +386,7 @@ def move(
     if found is None:
         raise IllegalTransition(f"order #{row.id} is no longer {row.state}")
     moved = row_of(found)
-    events.record(db, kind=state, detail=detail, now_ms=now_ms, user_id=row.user_id, order_id=row.id)
+    events.record(db, kind=state, detail=news, ours=ours, now_ms=now_ms, user_id=row.user_id, order_id=row.id)
     if is_told:
         _tell(db, row.id, moved.chat_id, now_ms)
     if moved.state != row.state:

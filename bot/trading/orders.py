@@ -12,6 +12,8 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from bot.contract.models import Base, Market, Order, Quote, Side
 from bot.store.database import Row
 from bot.trading.draft import Draft
@@ -137,7 +139,7 @@ def row_of(found: Row) -> OrderRow:
     return _read(_columns(tuple(found.keys()))(found))
 
 
-_as_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
+_as_json = msgspec.json.Encoder(order="sorted").encode
 _NAMES = tuple(field.name for field in fields(OrderRow))
 
 
@@ -210,4 +212,4 @@ def _number(text: str | None) -> Decimal | None:
 
 def as_json(value: Any) -> str:
     """Return JSON that is always the same for the same value."""
-    return _as_json(value)
+    return _as_json(value).decode()
