@@ -288,8 +288,16 @@ class Transport:
         ) from crash
 
     async def _read(self, request: Request, call: _Call) -> Response:
+        try:
+            return await self._attempt(request, call)
+        except ExchangeError as error:
+            first: ExchangeError | None = error
+        # Its answer stands for that of stamina's first attempt, which is dear to set up for reads that mostly succeed.
         async for attempt in stamina.retry_context(on=_may_repeat, attempts=3, wait_initial=0.2, wait_max=2.0):
             with attempt:
+                if first is not None:
+                    failed, first = first, None
+                    raise failed
                 return await self._attempt(request, call)
         raise AssertionError("unreachable: the last attempt raises")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
-from bot.store.database import Connection
+from bot.store.database import Connection, Row
 from bot.trading import journal, queries
 from bot.trading.law import State
 from bot.trading.orders import MISSES, OrderRow, row_of
@@ -16,11 +16,20 @@ from bot.trading.orders import MISSES, OrderRow, row_of
 _SENDING_SECONDS = 60
 _ASK_AGAIN_MS = 86_400_000
 _ALL = -1
+_WAITING = "state IN ('proposed', 'confirmed')"
+_EXPIRED = f"{_WAITING} AND expires_ms<=?"
+_LOST = f"state='sending' AND state IN {queries.UNFINISHED} AND coalesce(sent_ms, 0)<=?"
+_ASKING = (
+    f"(state='needs_human' OR (misses>={MISSES} AND state IN ('open', 'partially_filled')))"  # as its index has it
+    " AND updated_ms<=?"
+)
 
 
 def is_due(db: Connection, now_ms: int, overdue: Collection[int] = ()) -> bool:
     """Say whether `expire_old` or `ask_again` would find something to do."""
-    return bool(_over(db, now_ms, overdue, 1) or _asking(db, now_ms, 1))
+    either = " OR ".join(f"EXISTS(SELECT 1 FROM orders WHERE {each})" for each in (_EXPIRED, _LOST, _ASKING))  # noqa: S608
+    times = (now_ms, now_ms - _SENDING_SECONDS * 1000, now_ms - _ASK_AGAIN_MS)
+    return bool(db.execute(f"SELECT {either}", times).fetchone()[0] or _waiting(db, overdue))
 
 
 def expire_old(db: Connection, now_ms: int, overdue: Collection[int] = (), *, most: int = _ALL) -> list[OrderRow]:
@@ -53,28 +62,26 @@ def ask_again(db: Connection, now_ms: int, *, most: int = _ALL) -> list[OrderRow
 
 
 def _over(db: Connection, now_ms: int, overdue: Collection[int], most: int) -> list[OrderRow]:
-    waiting = "SELECT * FROM orders WHERE state IN ('proposed', 'confirmed') AND "
-    lost = (
-        f"SELECT * FROM orders WHERE state='sending' AND state IN {queries.UNFINISHED}"  # noqa: S608  # our words
-        " AND coalesce(sent_ms, 0)<=? LIMIT ?"
-    )
+    expired = f"SELECT * FROM orders WHERE {_EXPIRED} ORDER BY expires_ms LIMIT ?"  # noqa: S608  # our words
+    lost = f"SELECT * FROM orders WHERE {_LOST} LIMIT ?"  # noqa: S608
     found = [
-        *db.execute(waiting + "expires_ms<=? ORDER BY expires_ms LIMIT ?", (now_ms, most)).fetchall(),
+        *db.execute(expired, (now_ms, most)).fetchall(),
         *db.execute(lost, (now_ms - _SENDING_SECONDS * 1000, most)).fetchall(),
+        *_waiting(db, overdue),
     ]
-    if overdue:
-        named = waiting + "id IN (SELECT value FROM json_each(?))"  # noqa: S608  # our words
-        found += db.execute(named, (json.dumps(list(overdue)),)).fetchall()
     rows = {row.id: row for row in map(row_of, found)}
     return [rows[order_id] for order_id in sorted(rows)]
 
 
+def _waiting(db: Connection, order_ids: Collection[int]) -> list[Row]:
+    if not order_ids:
+        return []
+    query = f"SELECT * FROM orders WHERE {_WAITING} AND id IN (SELECT value FROM json_each(?))"  # noqa: S608
+    return db.execute(query, (json.dumps(list(order_ids)),)).fetchall()
+
+
 def _asking(db: Connection, now_ms: int, most: int) -> list[OrderRow]:
-    query = (
-        "SELECT * FROM orders WHERE (state='needs_human' OR"  # noqa: S608  # our words
-        f" (misses>={MISSES} AND state IN ('open', 'partially_filled')))"  # as the index `orders_asking` has it
-        " AND updated_ms<=? ORDER BY updated_ms LIMIT ?"
-    )
+    query = f"SELECT * FROM orders WHERE {_ASKING} ORDER BY updated_ms LIMIT ?"  # noqa: S608
     return [row_of(row) for row in db.execute(query, (now_ms - _ASK_AGAIN_MS, most)).fetchall()]
 
 

@@ -169,15 +169,7 @@ def _order(params: Mapping[str, Any], client_order_id: str) -> Order:
     size = Decimal(params["size"])
     return Order(
         client_order_id=client_order_id,
-        market=Market(
-            symbol=params["symbol"],
-            exchange_symbol=params["exchange_symbol"],
-            base=params["base"],
-            quote=params["quote"],
-            price_step=Decimal(params["price_step"]),
-            quantity_step=Decimal(params["quantity_step"]),
-            quote_step=Decimal(params["quote_step"]),
-        ),
+        market=_market(_of_market(params)),
         side=params["side"],
         type=params["type"],
         size=Quote(size) if params["size_in"] == "quote" else Base(size),
@@ -186,6 +178,24 @@ def _order(params: Mapping[str, Any], client_order_id: str) -> Order:
         time_in_force=params["time_in_force"],
         post_only=params["post_only"],
         reference_price=_number(params["reference_price"]),
+    )
+
+
+_of_market = itemgetter("symbol", "exchange_symbol", "base", "quote", "price_step", "quantity_step", "quote_step")
+
+
+@lru_cache(maxsize=1024)  # all orders of a pair have the same
+def _market(values: tuple[str, ...]) -> Market:
+    symbol, exchange_symbol, base, quote, *steps = values
+    price_step, quantity_step, quote_step = map(Decimal, steps)
+    return Market(
+        symbol=symbol,
+        exchange_symbol=exchange_symbol,
+        base=base,
+        quote=quote,
+        price_step=price_step,
+        quantity_step=quantity_step,
+        quote_step=quote_step,
     )
 
 

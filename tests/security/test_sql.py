@@ -22,7 +22,7 @@ PIECES = {
     "bot.store.check": {"migrations.migrations_table"},  # a constant of the library
     "bot.store.database": {"name", "value"},  # of the table of pragmas
     "bot.trading.adoption": {"names", "marks"},  # our columns, and question marks
-    "bot.trading.ends": {"MISSES", "queries.UNFINISHED"},  # constants
+    "bot.trading.ends": {"_ASKING", "_LOST", "either"},  # constants
     "bot.trading.feeds": {"LIVE"},  # a constant
     "bot.trading.journal": {"names"},  # keyword names of our own calls
     "bot.trading.queries": {"indexed", "query"},  # a constant, and a constant statement twice

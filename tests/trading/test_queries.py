@@ -69,8 +69,8 @@ async def test_is_due_reads_only_what_is_due(room: Room) -> None:
     assert found == [
         "SEARCH orders USING INDEX orders_expiry (expires_ms<?)",
         "SEARCH orders USING INDEX orders_state (state=?)",
-        "SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)",
         "SEARCH orders USING INDEX orders_asking (updated_ms<?)",
+        "SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)",
     ]
 
 
