@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -17,7 +15,6 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import stamina
 
 from bot.clock import Clock
-from bot.contract import manifest
 from bot.contract.errors import (
     BotError,
     ClockSkew,
@@ -32,18 +29,16 @@ from bot.contract.wire import Credentials, Flow, Request, Response
 from bot.exchanges.clock import ExchangeClock
 from bot.exchanges.hooks import direct
 from bot.exchanges.limits import Limiter, Priority
+from bot.exchanges.rules import Rules
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-_MOST_REQUESTS = 20
 _BANNED = 418  # for going on after 429; without a figure the shortest ban that an exchange documents is kept
 _BAN_SECONDS = 120.0
-_LARGEST_BODY = 64 * 1024
 _READ_SECONDS = 10.0
 _PLACE_SECONDS = 15.0
 _LONGEST_FLOW_SECONDS = 30.0
-_KNOWN_PATHS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +116,7 @@ class Transport:
         self._own_clock = clock
         self._measuring = asyncio.Lock()
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._paths = re.compile("|".join(re.escape(path).replace(r"\*", r"[^/?#\s]+") for path in info.paths))
-        self._is_listed = functools.lru_cache(_KNOWN_PATHS)(self._may_ask)
+        self._rules = Rules(info)
 
     def flow(self, hook: str, **arguments: Any) -> Any:
         """Ask the plugin for a flow; `None` where it has no such hook. Whatever guards refuse passes through.
@@ -242,42 +236,15 @@ class Transport:
             with suppress(BaseException):
                 flow.close()
 
+    def _check(self, request: Request, call: _Call, *, sent: int, placed: bool) -> None:
+        may_place = call.before_send is not None and not placed
+        self._rules.check(request, sent=sent, has_account=call.credentials is not None, may_place=may_place)
+
     def _check_time(self, call: _Call, began: float) -> None:
         if self._own_clock.monotonic() - began - call.waited_seconds > _LONGEST_FLOW_SECONDS:
             raise PluginError(
                 f"The {self.info.title} plugin asked on after {_LONGEST_FLOW_SECONDS:.0f} seconds in one call."
             )
-
-    def _check(self, request: Request, call: _Call, *, sent: int, placed: bool) -> None:
-        if sent > _MOST_REQUESTS:
-            raise PluginError(
-                f"The {self.info.title} plugin asked for more than {_MOST_REQUESTS} requests in one call."
-            )
-        if not isinstance(request, Request):
-            raise PluginError(f"The {self.info.title} plugin yielded something that is not a Request.")
-        named = f"{request.method} {request.path}"
-        if request.host not in self.info.hosts:
-            raise PluginError(f"The {self.info.title} plugin named a host it did not declare: {request.host}.")
-        if not self._is_listed(named):
-            raise PluginError(f"The {self.info.title} plugin asked for {named}, which is not on its list of paths.")
-        self._check_headers(request)
-        if not request.costs.keys() <= self.info.limits.keys():
-            raise PluginError(f"The {self.info.title} plugin named a limit it did not declare, for {named}.")
-        if request.auth != "none" and call.credentials is None:
-            raise PluginError(f"The {self.info.title} plugin asked for a signature in a call that has no account.")
-        if request.places and (placed or call.before_send is None):
-            raise PluginError(f"The {self.info.title} plugin tried to place an order where it may not: {named}.")
-
-    def _may_ask(self, named: str) -> bool:
-        return bool(self._paths.fullmatch(named)) and not manifest.moves_money(named.partition(" ")[2])
-
-    def _check_size(self, request: Request) -> None:
-        if len(request.body) > _LARGEST_BODY:
-            raise PluginError(f"The {self.info.title} plugin made a body above {_LARGEST_BODY} bytes.")
-
-    def _check_headers(self, request: Request) -> None:
-        if request.headers and (name := manifest.header_of_the_core(tuple(request.headers))):
-            raise PluginError(f"The {self.info.title} plugin set the header {name}, which is the bot's to set.")
 
     def _blame(self, crash: BaseException, *, placed: bool) -> NoReturn:
         log.error("%s: the plugin failed", self.info.id, exc_info=crash)
@@ -359,7 +326,7 @@ class Transport:
     def _stamped(self, request: Request, stamp: int, call: _Call) -> Request:
         try:
             request = request.stamped(stamp)
-            self._check_size(request)
+            self._rules.check_size(request)
         except PluginError:
             raise
         except BaseException as crash:  # it cannot be encoded
@@ -375,8 +342,8 @@ class Transport:
                 and signed.host == request.host
                 and signed.places == request.places
             )
-            self._check_size(signed)
-            self._check_headers(signed)
+            self._rules.check_size(signed)
+            self._rules.check_headers(signed)
         except PluginError:
             raise
         except BaseException as crash:
