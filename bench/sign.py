@@ -37,8 +37,8 @@ def main(*, smoke: bool) -> None:
     if not smoke:
         note = (
             "From parameters to signed URL, headers and body. BTCC is not among ccxt's exchanges. One core, seven"
-            " alternating rounds, medians. The floor is the text, Python's own HMAC and its base64 or hex alone: most"
-            " of it is the HMAC, which sets its key up anew each time. A kept key would be faster, and would lie in"
-            " memory outside the vault.\n\n"
+            " alternating rounds, medians. tradewire's keys were opened before, as those of an account in use are. The"
+            " floor is the text, Python's own HMAC and its base64 or hex alone: most of it is the HMAC, which sets its"
+            " key up anew each time.\n\n"
         )
         write("sign", f"## One signature\n\n{note}{text}")

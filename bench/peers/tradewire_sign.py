@@ -2,9 +2,9 @@
 
 import time
 
-import tradewire_bitget.signing
-import tradewire_bitopro.signing
-import tradewire_bitrue.signing
+from tradewire_bitget import signing as bitget
+from tradewire_bitopro import signing as bitopro
+from tradewire_bitrue import signing as bitrue
 
 from bench.peers.loop import serve
 from bot import TIMESTAMP, Credentials, Request, Secret
@@ -15,25 +15,27 @@ BITOPRO = {"action": "BUY", "amount": "0.001", "type": "LIMIT", "price": "25000.
 BITRUE = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.001", "price": "25000.5"}
 
 
-def signed(module, host, request):
-    now = time.time_ns() // 1_000_000
-    request = module.sign(request.stamped(now), KEYS, now)
-    return {"url": host + request.target, "method": "POST", "headers": request.headers, "body": request.body}
-
-
 def sign_bitget():
+    now = time.time_ns() // 1_000_000
     request = Request.post("/api/v2/spot/trade/place-order", BITGET)
-    return signed(tradewire_bitget.signing, "https://api.bitget.com", request)
+    return sent("https://api.bitget.com", bitget.sign(request.stamped(now), KEYS, now))
 
 
 def sign_bitopro():
+    now = time.time_ns() // 1_000_000
     request = Request.post("/v3/orders/btc_usdt", {**BITOPRO, "timestamp": TIMESTAMP})
-    return signed(tradewire_bitopro.signing, "https://api.bitopro.com", request)
+    return sent("https://api.bitopro.com", bitopro.sign(request.stamped(now), KEYS, now))
 
 
 def sign_bitrue():
-    query = {**BITRUE, "recvWindow": "5000", "timestamp": TIMESTAMP}
-    return signed(tradewire_bitrue.signing, "https://openapi.bitrue.com", Request.post("/api/v1/order", query=query))
+    now = time.time_ns() // 1_000_000
+    query = (*BITRUE.items(), ("recvWindow", "5000"), ("timestamp", TIMESTAMP))
+    request = Request.post("/api/v1/order", query=query)
+    return sent("https://openapi.bitrue.com", bitrue.sign(request.stamped(now), KEYS, now))
+
+
+def sent(origin, request):
+    return {"url": origin + request.target, "method": "POST", "headers": request.headers, "body": request.body}
 
 
 assert "ACCESS-SIGN" in sign_bitget()["headers"]

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from bot.accounts.opened import Opened
 from bot.accounts.people import AccountRow, erase_credentials
 from bot.contract.errors import VaultError
 from bot.contract.wire import Credentials, Secret
@@ -133,6 +134,8 @@ class Vault:
         self.instance_id = store.meta("instance_id")
         register(master.material.reveal())
         store.transact(self._check)
+        self._opened = Opened()
+        store.transact(self._opened.watch)
 
     def seal(self, db: Connection, account: AccountRow, fields: Mapping[str, str]) -> None:
         """Replace the account's credentials by `fields`, inside the caller's transaction. Empty fields stay empty.
@@ -153,13 +156,14 @@ class Vault:
                     "INSERT INTO credentials(account_id, field, data_key_id, sealed) VALUES (?, ?, ?, ?)",
                     (account.id, field, key_id, _seal(key, value.encode(), place)),
                 )
+        self._opened.sealed(account.id)
 
     def renew_data_key(self, db: Connection, user_id: int) -> None:
         """Make a new data key for a person; whatever is sealed from now on is sealed with it."""
         self._new_data_key(db, user_id)
 
     def open(self, account_id: int) -> Credentials:
-        """Return the account's credentials, for one signature.
+        """Return the account's credentials, for one signature. Those of accounts used last are kept: see `Opened`.
 
         Raises:
             VaultError: It has none, or a row was changed or belongs elsewhere.
@@ -175,14 +179,20 @@ class Vault:
             (account_id,),
         ).fetchall()
         if not rows:
+            self._opened.erased(account_id)  # perhaps by another process
             raise VaultError(f"Account {account_id} has no keys. Connect it again.")
+        sealed = tuple(map(tuple, rows))
+        if (kept := self._opened.get(account_id, sealed)) is not None:
+            return kept
         try:
-            return Credentials(**self._opened(rows))
+            keys = Credentials(**self._unsealed(rows))
         except (InvalidTag, _Refused):
             raise VaultError(
                 f"The keys of account {account_id} cannot be opened: a stored row was changed, or belongs elsewhere. "
                 "Remove the account and connect it again, with new keys from the exchange."
             ) from None
+        self._opened.keep(account_id, sealed, keys)
+        return keys
 
     def seal_for(self, db: Connection, user_id: int, purpose: str, value: Secret) -> tuple[int, bytes]:
         """Seal a secret of a person that belongs to no account, inside the caller's transaction.
@@ -232,7 +242,7 @@ class Vault:
         self._register(value)
         return Secret(value)
 
-    def _opened(self, rows: list[Row]) -> dict[str, Secret]:
+    def _unsealed(self, rows: list[Row]) -> dict[str, Secret]:
         keys: dict[int, bytes] = {}
         opened = {}
         for row in rows:

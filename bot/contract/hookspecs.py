@@ -61,7 +61,8 @@ def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
     """Return `request` with what authenticates it added to its headers, query or JSON body.
 
     Pure. The only hook that sees credentials; nobody may wrap it, and the text that is signed never leaves it.
-    `request.target` and `request.body` are the exact bytes that will be sent.
+    `request.target` and `request.body` are the exact bytes that will be sent. `credentials.secret.hmac` makes an HMAC
+    without revealing the secret.
 
     Args:
         request: As the flow yielded it, each `TIMESTAMP` filled in.

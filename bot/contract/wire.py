@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import hmac
 import json as jsonlib
-import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from operator import is_
-from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
+from operator import attrgetter
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -21,23 +21,45 @@ T = TypeVar("T")
 _as_json = jsonlib.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _as_plain_json = msgspec.json.Encoder().encode
 _decoder: Callable[[Any], Any] = functools.lru_cache(maxsize=256)(msgspec.json.Decoder)
-_is_plain = frozenset({str, int, bool, type(None)}).__contains__
-_is_text = frozenset({str}).__contains__
-_UNRESERVED = re.compile(r"[A-Za-z0-9_.~=&-]*")
+_PLAIN = frozenset({str, int, bool, type(None)})
+_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_INNER, _OUTER = (bytes(byte ^ mask for byte in range(256)) for mask in (0x36, 0x5C))
 _set = msgspec.structs.force_setattr
 
 
 class Secret:
     """A value that cannot print, pickle or copy itself. Only `reveal` gives it back."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_keyed", "_value")
 
     def __init__(self, value: str) -> None:
         self._value = value
+        self._keyed: tuple[str | None, Any, Any] = (None, None, None)
 
     def reveal(self) -> str:
         """Return the value. Called in `sign` and in the vault, nowhere else."""
         return self._value
+
+    def hmac(self, algorithm: str, message: bytes) -> bytes:
+        """Return the HMAC of `message` with the value, in UTF-8, for its key. With it `sign` need not reveal a secret.
+
+        Says what `hmac.digest` says, and sooner: what depends on the key alone is worked out once and lives in here.
+
+        Args:
+            algorithm: As `hashlib` names it, such as `sha256`.
+            message: What is to be signed.
+
+        Raises:
+            ValueError: There is no such algorithm.
+        """
+        known, inner, outer = self._keyed
+        if known != algorithm:
+            self._keyed = _, inner, outer = _keyed(algorithm, self._value.encode())
+        within, around = inner.copy(), outer.copy()
+        within.update(message)
+        around.update(within.digest())
+        digest: bytes = around.digest()
+        return digest
 
     def __bool__(self) -> bool:
         return bool(self._value)
@@ -95,23 +117,7 @@ Query: TypeAlias = Sequence[tuple[str, Any]] | Mapping[str, Any]
 Auth: TypeAlias = Literal["signed", "key", "none"]
 
 
-class _Once(Generic[T]):
-    """A property that is worked out at the first look and then lies in the instance, where no call is needed."""
-
-    def __init__(self, make: Callable[[Any], T]) -> None:
-        self._make = make
-        self._name = make.__name__
-        self.__doc__ = make.__doc__
-
-    def __get__(self, instance: Any, owner: type | None = None) -> T:
-        if instance is None:
-            return self  # type: ignore[return-value]
-        value: T = self._make(instance)
-        instance.__dict__[self._name] = value
-        return value
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One HTTP request, described and not yet sent.
 
     Attributes:
@@ -135,6 +141,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     places: bool = False
     costs: Mapping[str, int] = msgspec.field(default_factory=dict)
+    # What was encoded last, behind what it encodes. Copies take it along; to another query or body it does not apply.
+    _query_sent: tuple[tuple[tuple[str, Any], ...], str] = ((), "")
+    _json_sent: tuple[Any, bytes] = (None, b"")
 
     @classmethod
     def get(cls, path: str, query: Query = (), **options: Any) -> Request:
@@ -144,6 +153,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @classmethod
     def post(cls, path: str, json: Any = None, *, query: Query = (), **options: Any) -> Request:
         """Describe a POST with a JSON body."""
+        if not options:  # by far the quicker call
+            return cls(method="POST", path=path, json=json, query=_pairs(query) if query else ())
         return cls(method="POST", path=path, json=json, query=_pairs(query), **options)
 
     @classmethod
@@ -151,56 +162,79 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Describe a DELETE. `query` may be a mapping or pairs."""
         return cls(method="DELETE", path=path, query=_pairs(query), **options)
 
-    @_Once
+    @property
     def query_text(self) -> str:
         """The query as it is sent, without `?`. Only unreserved characters stay unencoded."""
-        return _query_text(self.query)
+        query, text = self._query_sent
+        if query is not self.query:
+            query, text = sent = self.query, _query_text(self.query)
+            _set(self, "_query_sent", sent)
+        return text
 
     @property
     def target(self) -> str:
         """Path and query as they are sent."""
         return f"{self.path}?{self.query_text}" if self.query else self.path
 
-    @_Once
+    @property
     def body(self) -> bytes:
         """The body as it is sent; empty when there is none. Encoded once: what is signed is what is sent."""
-        return b"" if self.json is None else _encoded(self.json)
+        json, body = self._json_sent
+        if json is not self.json:
+            json, body = sent = self.json, _encoded(self.json)
+            _set(self, "_json_sent", sent)
+        return body
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """Return a copy with `headers` added."""
-        return self._with("headers", {**self.headers, **headers})
+        copy: Request = self.__copy__()  # type: ignore[attr-defined]  # every `Struct` has it
+        _set(copy, "headers", {**self.headers, **headers} if self.headers else headers)
+        return copy
 
     def with_query(self, query: Query) -> Request:
         """Return a copy with another query."""
-        pairs, count = _pairs(query), len(self.query)
-        copy = self._with("query", pairs, encoded="query_text")
-        if count and "query_text" in self.__dict__ and len(pairs) > count and all(map(is_, self.query, pairs)):
-            copy.__dict__["query_text"] = f"{self.query_text}&{_query_text(pairs[count:])}"  # a signature at its end
+        return self._with("query", _pairs(query))
+
+    def with_more_query(self, query: Query) -> Request:
+        """Return a copy with `query` behind its own, such as a signature."""
+        more = _pairs(query)
+        copy = self._with("query", (*self.query, *more))
+        known, text = self._query_sent
+        if more and known and known is self.query:  # the part that was signed is sent as it was signed
+            _set(copy, "_query_sent", (copy.query, f"{text}&{_query_text(more)}"))
         return copy
 
     def with_json(self, json: Any) -> Request:
         """Return a copy with another body."""
-        return self._with("json", json, encoded="body")
+        return self._with("json", json)
 
     def stamped(self, timestamp: int) -> Request:
         """Return a copy in which each `TIMESTAMP` of the query and of the JSON's first level is `timestamp`."""
-        found, text, json = self, str(timestamp), self.json
-        if (type(json) is dict or isinstance(json, Mapping)) and _Timestamp in map(type, json.values()):
-            filled = {TIMESTAMP: timestamp, TIMESTAMP_TEXT: text}
-            pairs = json.items()
-            found = found.with_json({name: filled[each] if type(each) is _Timestamp else each for name, each in pairs})
-        if self.query and _Timestamp in [type(each) for _, each in self.query]:
-            found = found.with_query([(name, text if type(each) is _Timestamp else each) for name, each in self.query])
+        found, json = self, self.json
+        if type(json) is dict or (json is not None and isinstance(json, Mapping)):
+            json, body = _filled(json, timestamp)
+            if json is not self.json:
+                found = self._with("json", json)
+            if body is not None:
+                _set(found, "_json_sent", (json, body))
+        if self.query:
+            text = str(timestamp)
+            pairs = [pair if type(pair[1]) is not _Timestamp else (pair[0], text) for pair in self.query]
+            found = found._with("query", tuple(pairs))
         return found
 
-    def _with(self, name: str, value: Any, *, encoded: str = "") -> Request:
-        """Return a copy with another `name`, which keeps what was encoded already, but for `encoded`."""
+    def _with(self, name: str, value: Any) -> Request:
         copy: Request = self.__copy__()  # type: ignore[attr-defined]  # every `Struct` has it
         _set(copy, name, value)
-        if kept := self.__dict__:
-            copy.__dict__.update(kept)
-            copy.__dict__.pop(encoded, None)
         return copy
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Request) and _said(self) == _said(other)
+
+    __hash__ = None  # type: ignore[assignment]  # nor have its headers and its body one
+
+
+_said = attrgetter(*(name for name in Request.__struct_fields__ if not name.startswith("_")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,18 +274,43 @@ Flow: TypeAlias = Generator[Request, Response, T]
 """A generator that yields requests, is sent each `Response`, and returns its result."""
 
 
+def _keyed(algorithm: str, key: bytes) -> tuple[str, Any, Any]:
+    """Return `algorithm` and both hashes of an HMAC (RFC 2104), which have taken in the key and no message yet."""
+    size = hashlib.new(algorithm).block_size
+    block = (key if len(key) <= size else hashlib.new(algorithm, key).digest()).ljust(size, b"\0")
+    return algorithm, hashlib.new(algorithm, block.translate(_INNER)), hashlib.new(algorithm, block.translate(_OUTER))
+
+
+def _filled(json: Mapping[str, Any], timestamp: int) -> tuple[Mapping[str, Any], bytes | None]:
+    """Return `json` with `timestamp` for each `TIMESTAMP`, and its encoding where the quick encoder may write it."""
+    filled: Any = json
+    is_plain = type(json) is dict
+    for name, value in json.items():
+        kind = type(value)
+        if kind is str:
+            continue
+        if kind is _Timestamp:
+            if filled is json:
+                filled = {**json}
+            filled[name] = timestamp if value is TIMESTAMP else str(timestamp)
+        elif kind not in _PLAIN:
+            is_plain = False
+    try:
+        return filled, _as_plain_json(filled) if is_plain else None
+    except TypeError:  # a name that is no text
+        return filled, None
+
+
 def _encoded(json: Any) -> bytes:
-    # The quick way writes the same bytes for text, integers and flags. All else takes the other.
-    if type(json) is dict and all(map(_is_plain, map(type, json.values()))) and all(map(_is_text, map(type, json))):
-        return _as_plain_json(json)
-    return _as_json(json).encode()
+    filled, body = _filled(json, 0) if type(json) is dict else (json, None)
+    return body if body is not None and filled is json else _as_json(json).encode()
 
 
 def _query_text(pairs: Sequence[tuple[str, Any]]) -> str:
-    text = "&".join([f"{name}={value!s}" for name, value in pairs])
-    if _UNRESERVED.fullmatch(text) and text.count("=") == len(pairs) and text.count("&") == max(len(pairs) - 1, 0):
+    text = "&".join([f"{name}={value}" for name, value in pairs])
+    if len(text.encode().translate(None, _UNRESERVED)) == 2 * len(pairs) - 1:  # nothing to encode between the dividers
         return text
-    return "&".join([f"{quote(name, safe='')}={quote(str(value), safe='')}" for name, value in pairs])
+    return "&".join([f"{quote(name, safe='')}={quote(f'{value}', safe='')}" for name, value in pairs])
 
 
 def _pairs(query: Query) -> tuple[tuple[str, Any], ...]:

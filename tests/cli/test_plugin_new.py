@@ -176,7 +176,7 @@ DEFECTS = [
     ("__init__", "@hookimpl\ndef balances", "def balances", "lacks balances"),
     ("__init__", "def balances()", "def balances(password)", "{'password'}"),
     ("signing", "request.target", "request.path", "the key or its signature was refused"),
-    ("signing", "hashlib.sha256", "hashlib.sha512", "sign sends X-Sign: "),
+    ("signing", "sha256", "sha512", "sign sends X-Sign: "),
     ("payloads", "order.client_order_id", '"fixed"', "does not send client_order_id. Put it in the placing request."),
 ]
 

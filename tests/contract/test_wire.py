@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import hmac
 import json
 import pickle
 from collections.abc import Callable
@@ -122,22 +124,70 @@ def test_request_changed_sends_what_was_changed_and_keeps_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pairs", "text"),
-    [
-        ((*PAIRS, ("s", "é&")), "b=2&a=x%20y&b=1&s=%C3%A9%26"),
-        ((*PAIRS[:2], ("b", True), ("s", "1")), "b=2&a=x%20y&b=True&s=1"),
-        (PAIRS[:2], "b=2&a=x%20y"),
-        ((("s", "1"), *PAIRS), "s=1&b=2&a=x%20y&b=1"),
-        ((), ""),
-    ],
+    "pairs",
+    [(*PAIRS, ("s", "é&")), (*PAIRS[:2], ("b", True), ("s", "1")), PAIRS[:2], (("s", "1"), *PAIRS), ()],
     ids=["longer", "equal but spelt otherwise", "shorter", "longer in front", "none"],
 )
-def test_request_query_made_longer_reads_as_one_made_at_once(pairs: Any, text: str) -> None:
-    """A signature at the end is encoded alone; anything else is encoded anew."""
+def test_request_with_another_query_reads_as_one_made_with_it(pairs: Any) -> None:
+    """Of the old query nothing is left, however alike the new one is."""
     request = Request.get("/x", PAIRS)
     assert request.query_text == "b=2&a=x%20y&b=1"
-    longer = request.with_query(pairs)
-    assert (longer.query_text, longer.query_text) == (text, Request.get("/x", pairs).query_text)
+    assert request.with_query(pairs).query_text == Request.get("/x", pairs).query_text
+
+
+_PAIRS = st.lists(st.tuples(st.text(st.sampled_from("aZ0-.=& é"), max_size=3), st.text(max_size=3)), max_size=3)
+
+
+@given(_PAIRS, _PAIRS, st.booleans())
+def test_request_with_more_query_reads_as_one_made_at_once(first: Any, more: Any, is_signed: bool) -> None:
+    """Whether or not the first part was encoded before: what was signed is sent as it was signed."""
+    request, whole = Request.get("/x", first), Request.get("/x", [*first, *more])
+    if is_signed:
+        _ = request.query_text
+    longer = request.with_more_query(more)
+    assert (longer, longer.query_text, longer.target) == (whole, whole.query_text, whole.target)
+
+
+def test_request_with_more_query_after_another_query_has_only_that_one() -> None:
+    """What was encoded of the query before counts no more."""
+    request = Request.get("/x", PAIRS)
+    assert request.query_text == "b=2&a=x%20y&b=1"
+    assert request.with_query({"c": 3}).with_more_query({"s": "1"}).target == "/x?c=3&s=1"
+
+
+def test_request_with_more_query_takes_a_mapping() -> None:
+    """As the other ways to give a query do."""
+    assert Request.get("/x", PAIRS).with_more_query({"s": "1"}) == Request.get("/x", (*PAIRS, ("s", "1")))
+
+
+def test_requests_are_equal_by_what_they_say() -> None:
+    """Whether it was encoded yet makes no difference; each of the other things does."""
+    request = Request.post("/x", {"a": 1}, query=PAIRS)
+    same = Request.post("/x", {"a": 1}, query=PAIRS)
+    assert (request.target, request.body) == ("/x?b=2&a=x%20y&b=1", b'{"a":1}')
+    assert request == same
+    changes: list[dict[str, Any]] = [
+        {"method": "PUT"},
+        {"path": "/y"},
+        {"host": "user"},
+        {"auth": "key"},
+        {"query": ()},
+        {"json": {"a": 2}},
+        {"headers": {"a": "b"}},
+        {"places": True},
+        {"costs": {"general": 1}},
+    ]
+    assert [request == msgspec.structs.replace(same, **change) for change in changes] == [False] * len(changes)
+    assert request != "/x"
+
+
+def test_request_replaced_in_part_sends_the_new_part() -> None:
+    """What was encoded goes along with every kind of copy, and applies only to what it was made of."""
+    request = Request.post("/x", {"a": 1}, query={"b": 2})
+    assert (request.target, request.body) == ("/x?b=2", b'{"a":1}')
+    other = msgspec.structs.replace(request, json={"a": 2}, query=(("b", 3),))
+    assert (other.target, other.body) == ("/x?b=3", b'{"a":2}')
+    assert (request.target, request.body) == ("/x?b=2", b'{"a":1}')
 
 
 def test_request_and_response_cannot_be_changed() -> None:
@@ -210,6 +260,46 @@ def test_secret_compares_by_value() -> None:
     secret: object = Secret("ü")
     assert [secret == other for other in (Secret("ü"), Secret("u"), "ü", None)] == [True, False, False, False]
     assert [bool(Secret("x")), bool(Secret("")), bool(Credentials().email)] == [True, False, False]
+
+
+@given(st.text(max_size=200), st.lists(st.binary(), max_size=3), st.sampled_from(["md5", "sha256", "sha384", "sha512"]))
+def test_secret_hmac_is_the_one_of_the_standard_library(value: str, messages: list[bytes], algorithm: str) -> None:
+    """For keys shorter and longer than a block, for the first message and for those after it."""
+    secret = Secret(value)
+    found = [secret.hmac(algorithm, message) for message in messages]
+    assert found == [hmac.digest(value.encode(), message, algorithm) for message in messages]
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 127, 128, 129, 300])
+@pytest.mark.parametrize("algorithm", sorted(hashlib.algorithms_guaranteed - {"shake_128", "shake_256"}))
+def test_secret_hmac_knows_each_algorithm_around_the_size_of_its_block(algorithm: str, length: int) -> None:
+    """A key as long as a block is used as it is, a longer one is hashed first."""
+    value = "k" * length
+    assert Secret(value).hmac(algorithm, b"text") == hmac.digest(value.encode(), b"text", algorithm)
+
+
+def test_secret_hmac_with_algorithms_in_turn_keeps_them_apart() -> None:
+    """What was kept for one algorithm is not used for another."""
+    secret, turns = Secret("key"), ["sha256", "sha384", "sha256", "md5"]
+    assert [secret.hmac(name, b"m") for name in turns] == [hmac.digest(b"key", b"m", name) for name in turns]
+
+
+@pytest.mark.parametrize("algorithm", ["", "sha257"])
+def test_secret_hmac_unknown_algorithm_is_refused(algorithm: str) -> None:
+    """With the name in the error, and the value not."""
+    with pytest.raises(ValueError, match="unsupported hash type") as raised:
+        Secret("canary").hmac(algorithm, b"m")
+    assert "canary" not in str(raised.value)
+
+
+def test_secret_that_has_signed_shows_no_more_than_one_that_has_not() -> None:
+    """The kept hashes are as good as the value to whoever signs with them, so they cannot leave it either."""
+    secret = Secret("canary")
+    secret.hmac("sha256", b"m")
+    assert (repr(secret), f"{secret}", secret == Secret("canary")) == ("Secret(…)", "Secret(…)", True)
+    for act in (copy.copy, copy.deepcopy, pickle.dumps, vars):
+        with pytest.raises(TypeError):
+            act(secret)
 
 
 _VALUES = st.one_of(st.text(), st.booleans(), st.none(), st.integers(), st.lists(st.text()))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import msgspec
 import pytest
 
 from bot import NotSent, OutcomeUnknown, Request
@@ -255,7 +256,8 @@ async def test_query_that_was_tampered_with_is_not_sent() -> None:
     """The wire looks at the text that it sends, whoever wrote it."""
     wire = HttpWire("Acme", {"api": "https://api.acme.example"}, transport=httpx.MockTransport(httpx.Response))  # type: ignore[arg-type]
     request = Request.get("/v1/balances", {"a": "1"})
-    request.__dict__["query_text"] = "a=1 HTTP/1.1\r\nHost: evil.example"
+    sent = request.query, "a=1 HTTP/1.1\r\nHost: evil.example"
+    msgspec.structs.force_setattr(request, "_query_sent", sent)
     with pytest.raises(NotSent) as raised:
         await wire.send(request, timeout_seconds=1)
     assert raised.value.code == "UNSENDABLE"

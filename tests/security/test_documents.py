@@ -54,7 +54,7 @@ async def test_file_for_a_chat_on_hold_is_not_tried(chat: Chat) -> None:
 
 
 def test_messages_leave_by_two_ways_only() -> None:
-    """Whatever is sent passes the redactor and the pacer in `reply.py`; answers to presses pass it in `dispatch.py`."""
+    """Whatever is sent passes the redactor and the pacer in `reply.py`; answers to presses pass it in `answers.py`."""
     ways = set()
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -65,5 +65,5 @@ def test_messages_leave_by_two_ways_only() -> None:
         ("reply.py", "send_document"),
         ("reply.py", "send_photo"),
         ("reply.py", "edit_message_text"),
-        ("dispatch.py", "answer"),
+        ("answers.py", "answer"),
     }

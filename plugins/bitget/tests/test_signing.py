@@ -119,4 +119,4 @@ def test_prehash_official_requests_give_the_official_texts() -> None:
 )
 def test_signature_known_text_gives_known_answer(text: str, expected: str) -> None:
     """The recipe holds for the documented texts and for the websocket login."""
-    assert signing.signature(SECRET, text.encode()) == expected
+    assert signing.signature(Secret(SECRET), text.encode()) == expected

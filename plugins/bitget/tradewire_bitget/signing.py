@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hmac
 from binascii import b2a_base64
 
-from bot import Credentials, Request, hookimpl
+from bot import Credentials, Request, Secret, hookimpl
 
 LOGIN_PATH = "/user/verify"
 """Not an address: what the login of a socket is signed for."""
 
 
-def signature(secret: str, text: bytes) -> str:
+def signature(secret: Secret, text: bytes) -> str:
     """Return the base64 HMAC-SHA256 of `text`; the secret is used as text."""
-    return b2a_base64(hmac.digest(secret.encode(), text, "sha256"), newline=False).decode()
+    return b2a_base64(secret.hmac("sha256", text), newline=False).decode()
 
 
 def prehash(request: Request, timestamp: int) -> bytes:
@@ -30,7 +29,7 @@ def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
     return request.with_headers(
         {
             "ACCESS-KEY": credentials.key.reveal(),
-            "ACCESS-SIGN": signature(credentials.secret.reveal(), prehash(request, timestamp)),
+            "ACCESS-SIGN": signature(credentials.secret, prehash(request, timestamp)),
             "ACCESS-TIMESTAMP": str(timestamp),
             "ACCESS-PASSPHRASE": credentials.passphrase.reveal(),
             "Content-Type": "application/json",
@@ -45,6 +44,6 @@ def _login(request: Request, credentials: Credentials, seconds: int) -> Request:
         "apiKey": credentials.key.reveal(),
         "passphrase": credentials.passphrase.reveal(),
         "timestamp": str(seconds),
-        "sign": signature(credentials.secret.reveal(), prehash(request, seconds)),
+        "sign": signature(credentials.secret, prehash(request, seconds)),
     }
     return request.with_json({"op": "login", "args": [fields]})

@@ -93,7 +93,7 @@ BODIES = {
 @pytest.mark.parametrize(("payload", "expected"), [OFFICIAL, SUPPORT[1:], USER[1:], NONCE_ONLY, STANDARD, URL_SAFE])
 def test_signature_known_payload_gives_known_answer(payload: str, expected: str) -> None:
     """The official signature, and those of other implementations, come out of the header's text alone."""
-    assert signing.signature(SECRET, payload.encode()) == expected
+    assert signing.signature(Secret(SECRET), payload.encode()) == expected
 
 
 @pytest.mark.parametrize(

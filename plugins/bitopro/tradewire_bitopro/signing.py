@@ -6,11 +6,10 @@ the opening of a private stream included, it tells who asks and when.
 
 from __future__ import annotations
 
-import hmac
 import json
 from binascii import b2a_base64
 
-from bot import Credentials, Request, hookimpl
+from bot import Credentials, Request, Secret, hookimpl
 
 
 def identity(email: str, timestamp: int) -> bytes:
@@ -25,20 +24,20 @@ def identity(email: str, timestamp: int) -> bytes:
     return text.encode()
 
 
-def signature(secret: str, payload: bytes) -> str:
+def signature(secret: Secret, payload: bytes) -> str:
     """Return the lower-case hex HMAC-SHA384 of `payload`; the secret is used as text."""
-    return hmac.digest(secret.encode(), payload, "sha384").hex()
+    return secret.hmac("sha384", payload).hex()
 
 
 @hookimpl
 def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
-    text = request.body or identity(credentials.email.reveal(), timestamp)
-    payload = b2a_base64(text, newline=False)
+    body = request.body
+    payload = b2a_base64(body or identity(credentials.email.reveal(), timestamp), newline=False)
     headers = {
         "X-BITOPRO-APIKEY": credentials.key.reveal(),
         "X-BITOPRO-PAYLOAD": payload.decode(),
-        "X-BITOPRO-SIGNATURE": signature(credentials.secret.reveal(), payload),
+        "X-BITOPRO-SIGNATURE": signature(credentials.secret, payload),
     }
-    if request.body:
+    if body:
         headers["Content-Type"] = "application/json"
     return request.with_headers(headers)

@@ -59,20 +59,20 @@ def test_sign_known_query_gives_known_answer(method: str, text: str, expected: s
 def test_signature_json_body_of_the_document_gives_its_answer() -> None:
     """The document's second sample signs a JSON body; the secret and the algorithm are the same."""
     text, expected = JSON_BODY
-    assert signing.signature(SECRET, text.encode()) == expected
+    assert signing.signature(Secret(SECRET), text.encode()) == expected
 
 
 def test_sign_query_and_body_are_joined_without_separator() -> None:
     """What is signed is the query followed at once by the body."""
     request = Request.post("/api/v1/order", {"a": 1}, query={"b": 2})
-    assert sign(request, CREDENTIALS, 0).query[-1] == ("signature", signing.signature(SECRET, b'b=2{"a":1}'))
+    assert sign(request, CREDENTIALS, 0).query[-1] == ("signature", signing.signature(Secret(SECRET), b'b=2{"a":1}'))
 
 
 def test_sign_value_with_reserved_characters_is_encoded_once() -> None:
     """What is signed is what is sent, percent signs and all."""
     signed = sign(Request.get("/api/v1/order", {"symbol": "A B&C"}), CREDENTIALS, 0)
     text = "symbol=A%20B%26C"
-    assert signed.target == f"/api/v1/order?{text}&signature={signing.signature(SECRET, text.encode())}"
+    assert signed.target == f"/api/v1/order?{text}&signature={signing.signature(Secret(SECRET), text.encode())}"
 
 
 def test_sign_key_only_request_has_no_signature() -> None:

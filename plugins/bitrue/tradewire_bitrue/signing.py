@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
-
-from bot import Credentials, Request, hookimpl
+from bot import Credentials, Request, Secret, hookimpl
 
 
-def signature(secret: str, text: bytes) -> str:
+def signature(secret: Secret, text: bytes) -> str:
     """Return the hexadecimal HMAC-SHA256 of `text`."""
-    return hmac.digest(secret.encode(), text, "sha256").hex()
+    return secret.hmac("sha256", text).hex()
 
 
 @hookimpl
@@ -23,4 +21,4 @@ def sign(request: Request, credentials: Credentials, timestamp: int) -> Request:
         return request
     # The exchange signs the query followed at once by the body, which here is always empty.
     text = request.query_text.encode() + request.body
-    return request.with_query((*request.query, ("signature", signature(credentials.secret.reveal(), text))))
+    return request.with_more_query((("signature", signature(credentials.secret, text)),))
