@@ -1,4 +1,4 @@
-"""Keeping a plugin's sockets open: login, pings, silence, reconnection. The core's only importer of `websockets`.
+"""Keeping a plugin's sockets open: login, pings, silence, reconnection.
 
 Nothing here logs a frame, a header or an address: logins and listen keys are in them.
 """
@@ -10,16 +10,16 @@ import logging
 import random as randomness
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bot.clock import Clock
 from bot.contract.errors import BotError
 from bot.contract.streams import Answer, Event, LoggedIn, OrderChanged, PriceSeen, Stream, StreamRefused
 from bot.contract.wire import Flow, Request
 from bot.exchanges.transport import OpenCredentials, Transport
+
+if TYPE_CHECKING:
+    from bot.exchanges.websocket import ClientConnection, Connect
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,6 @@ class _Lost(Exception):
     """The socket is of no use any more; the text says why."""
 
 
-class _Connect(connect):
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """Follow none: a signed handshake is for the host it was made for."""
-        return exc
-
-
 @dataclass(frozen=True, slots=True)
 class Sockets:
     """Where an exchange's sockets are, and from where they are opened.
@@ -59,10 +53,12 @@ class Sockets:
     local_address: str | None = None
     proxy: str | None = None
 
-    def connect(self, stream: Stream, headers: Mapping[str, str]) -> connect:
+    def connect(self, stream: Stream, headers: Mapping[str, str]) -> Connect:
         """Return the way in, to be entered with `async with`."""
+        from bot.exchanges.websocket import Connect  # no start waits for the library
+
         extra: dict[str, Any] = {"local_addr": (self.local_address, 0)} if self.local_address else {}
-        return _Connect(
+        return Connect(
             self.origins[stream.host] + stream.path,
             additional_headers=dict(headers),
             user_agent_header="tradewire",
@@ -182,16 +178,13 @@ class StreamRunner:
             log.exception("%s: a lost stream could not be told", self.transport.info.id)
 
     def _in_words(self, error: Exception) -> str:
-        """Return what may be shown of a failure. The library's own texts may hold addresses."""
-        match error:
-            case _Lost() | BotError():
-                return str(error)
-            case InvalidStatus():
-                return f"refused with HTTP {error.response.status_code}"
-            case ConnectionClosed():
-                return "the connection broke" if error.rcvd is None else f"closed with code {error.rcvd.code}"
-            case OSError() | WebSocketException():
-                return f"cannot be reached ({type(error).__name__})"
+        """Return what may be shown of a failure."""
+        from bot.exchanges import websocket
+
+        if isinstance(error, _Lost | BotError):
+            return str(error)
+        if words := websocket.in_words(error):
+            return words
         log.error("%s: the stream failed", self.transport.info.id, exc_info=error)
         return f"failed ({type(error).__name__}); see the log"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,12 @@ RESTORE = "tradewire install --restore"
 
 def name_of(point: metadata.EntryPoint) -> str:
     """Return the name of the distribution that announces a plugin."""
-    return canonicalize_name(point.dist.name) if point.dist else "unknown"
+    return _name(point.dist) if point.dist else "unknown"
+
+
+@functools.lru_cache(maxsize=64)
+def _name(distribution: metadata.Distribution) -> str:
+    return canonicalize_name(distribution.name)  # to find it, all of the metadata is parsed, with the description
 
 
 def trust_of(point: metadata.EntryPoint, lock: Lock) -> Trust:

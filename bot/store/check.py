@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from sqlite_utils import Database
-
 from bot.store.errors import StoreError, damaged
-from bot.store.schema import migrations
+from bot.store.schema import MIGRATIONS, NAME
 
 Proof: TypeAlias = Callable[[sqlite3.Connection], str | None]
 """Looks at the rows of a database and returns what is wrong with them, if anything."""
+_TABLE = "_sqlite_migrations"  # as sqlite_utils calls it
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
@@ -59,16 +58,27 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type='table'")}
     if not names:
         return False
-    if migrations.migrations_table not in names:
+    if _TABLE not in names:
         raise StoreError(f"{path} is a database that was not made by tradewire. Set another path.")
-    done = f"SELECT name FROM {migrations.migrations_table} WHERE migration_set=?"  # noqa: S608  # our own name
-    applied = {name for (name,) in connection.execute(done, (migrations.name,))}
-    database = Database(memory=True, execute_plugins=False)
-    known = {each.name for each in migrations.pending(database)}
-    database.close()
-    if unknown := sorted(applied - known):
+    done = applied(connection, path)
+    if unknown := sorted(done - MIGRATIONS.keys()):
         raise StoreError(
             f"The database {path} was used by a newer version of tradewire ({', '.join(unknown)}). Install that "
             "version again, or restore a backup from before it."
         )
-    return bool(applied)
+    return bool(done)
+
+
+def applied(connection: sqlite3.Connection, path: Path) -> set[str]:
+    """Return the names of the migrations that a database has had.
+
+    Raises:
+        StoreDamaged: The table that names them is not as sqlite_utils makes it.
+    """
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name=?", (_TABLE,)).fetchone():
+        return set()
+    columns = {row["name"] for row in connection.execute(f"PRAGMA table_info({_TABLE})")}
+    if columns != {"id", "migration_set", "name", "applied_at"}:
+        raise damaged(path, "its table of migrations was changed")
+    found = connection.execute(f"SELECT name FROM {_TABLE} WHERE migration_set=?", (NAME,))  # noqa: S608  # our own name
+    return {name for (name,) in found}

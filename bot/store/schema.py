@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from sqlite_utils import Database, Migrations
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
-migrations = Migrations("tradewire")
+NAME = "tradewire"
 
 _FIRST = (
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
@@ -313,10 +316,13 @@ _FIRST = (
 )
 
 
-@migrations()
-def first(db: Database) -> None:
+def _first(db: Database) -> None:
     """Create the tables of 0.1 and the two values that belong to this instance for ever."""
     for statement in _FIRST:
         db.execute(statement)
     for key in ("instance_id", "client_id_key"):
         db.execute("INSERT INTO meta VALUES (?, ?)", (key, secrets.token_hex(32)))
+
+
+MIGRATIONS: Mapping[str, Callable[[Database], None]] = {"first": _first}
+"""Name to what it does, in the order in which they are applied."""

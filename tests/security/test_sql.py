@@ -19,7 +19,6 @@ MARKS = re.compile(r"'[?, ]+'\.join\('\?' \* len\(\w+\)\)")
 PIECES = {
     "bot.alerts.rows": {"names"},  # our columns
     "bot.chat.health": {"query"},  # constants, given to a function of its own
-    "bot.store.check": {"migrations.migrations_table"},  # a constant of the library
     "bot.store.database": {"name", "value"},  # of the table of pragmas
     "bot.trading.adoption": {"names", "marks"},  # our columns, and question marks
     "bot.trading.ends": {"_ASKING", "_LOST", "either"},  # constants

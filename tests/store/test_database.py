@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlite_utils import Database, Migrations
 
 from bot.store import check, database
 from bot.store.check import inspect
@@ -295,18 +294,16 @@ def test_store_database_of_a_newer_version_is_refused(path: Path) -> None:
 
 def newer(monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> None:
     """Give the program a second migration."""
-    migrations = Migrations("tradewire")
-    migrations(name="first")(lambda db: None)
 
-    @migrations()
-    def second(db: Database) -> None:
+    def second(db: Connection) -> None:
         db.execute("CREATE TABLE more(id INTEGER PRIMARY KEY) STRICT")
         db.execute("UPDATE meta SET value='changed' WHERE key='a'")
         if fails:
             raise RuntimeError("killed")
 
-    monkeypatch.setattr(database, "migrations", migrations)
-    monkeypatch.setattr(check, "migrations", migrations)
+    migrations = {"first": lambda db: None, "second": second}
+    monkeypatch.setattr(database, "MIGRATIONS", migrations)
+    monkeypatch.setattr(check, "MIGRATIONS", migrations)
 
 
 def test_store_migration_backs_up_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -505,16 +502,12 @@ async def test_run_until_stored_waits_for_the_disk(store: Store, monkeypatch: py
 _MIGRATE = """
 import os, signal, sys
 from pathlib import Path
-from sqlite_utils import Migrations
 from bot.store import check, database
-migrations = Migrations("tradewire")
-migrations(name="first")(lambda db: None)
-@migrations()
 def second(db):
     db.execute("CREATE TABLE more(id INTEGER PRIMARY KEY) STRICT")
     db.execute("UPDATE meta SET value='changed' WHERE key='a'")
     os.kill(os.getpid(), signal.SIGKILL)
-database.migrations = check.migrations = migrations
+database.MIGRATIONS = check.MIGRATIONS = {"first": lambda db: None, "second": second}
 database.Store(Path(sys.argv[1]))
 """
 
