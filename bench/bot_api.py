@@ -83,7 +83,7 @@ class Bot:
         for _ in range(number):
             await asyncio.sleep(_BREATH_SECONDS)
             await self._polls.wait()
-            began, (reply,) = time.perf_counter(), self._say([_ANN], "/hello")
+            began, (reply,) = time.perf_counter(), self._say([_ANN], "/id")
             times.append(await reply - began)
         return statistics.median(times)
 
@@ -91,7 +91,7 @@ class Bot:
         """Return the replies in a second to updates from so many chats at once."""
         await self._polls.wait()
         began = time.perf_counter()
-        ended = await asyncio.gather(*self._say(range(1, number + 1), "/hello"))
+        ended = await asyncio.gather(*self._say(range(1, number + 1), "/id"))
         return number / (max(ended) - began)
 
     async def alerts(self, number: int) -> float:
@@ -103,7 +103,7 @@ class Bot:
             self._sent.clear()
             await self._sent.wait()
         await self._polls.wait()
-        began, (reply,) = time.perf_counter(), self._say([_ANN], "/hello")
+        began, (reply,) = time.perf_counter(), self._say([_ANN], "/id")
         took = await reply - began
         if number > _PAGE:
             await asyncio.sleep(_TAIL_SECONDS)

@@ -30,9 +30,8 @@ def _bots(own: list[str]) -> dict[str, list[str]]:
     found = {
         "raw sockets": [*own, "bench.peers.telegram_raw", "{origin}", "{token}"],
         "tradewire, no inbox": [*own, "bench.peers.telegram_tradewire", "{origin}", "{token}", "forgetful"],
-        "tradewire, each message committed first": [
-            *own, "bench.peers.telegram_tradewire", "{origin}", "{token}", "durable",
-        ],
+        "tradewire, with its inbox": [*own, "bench.peers.telegram_tradewire", "{origin}", "{token}", "durable"],
+        "tradewire, the whole bot": [*own, "bench.peers.telegram_whole", "{origin}", "{token}"],
         STOCK: [*own, "bench.peers.telegram_stock", "{origin}", "{token}", "one"],
         "python-telegram-bot, 256 at once": [*own, "bench.peers.telegram_stock", "{origin}", "{token}", "many"],
     }  # fmt: skip
@@ -78,7 +77,9 @@ def _answers(commands: dict[str, list[str]], *, smoke: bool) -> str:
     return (
         "## From an update to its reply\n\n"
         f"Ratios to {STOCK}. One core for Bot API and bot, five alternating rounds, medians. One: a command, 5 ms "
-        "after the reply to the last. Many: commands of all chats at once.\n\n"
+        "after the reply to the last. Many: commands of all chats at once. The command is /id, which only looks: its "
+        "reply does not wait until the inbox is on the disk; Telegram is told of its arrival when it is. The whole bot "
+        "looks up who asks and what they may, and has its loops beside it; all others say the command back.\n\n"
         f"{table([*head, *(f'({each})' for each in many)], rows)}"
     )
 

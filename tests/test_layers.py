@@ -53,7 +53,6 @@ SECONDS = (
     "bot.trading.watchlist",
     "bot.trading.gateway",
     "bot.chat.app",
-    "bot.chat.dispatch",
     "bot.chat.dialogs",
     "bot.chat.halt",
     "bot.chat.late",

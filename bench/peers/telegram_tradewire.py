@@ -67,6 +67,7 @@ async def run():
             await inbox.handled(update)
 
         order.handle = handle
+        inbox.may_begin, inbox.begin = (lambda update: True), order.put
         await bot.initialize()
         polling = Polling(polls, bot, inbox, order.put, halt=Halt(clock), health=health, tell_owner=None)
         await polling.receive(asyncio.Event())

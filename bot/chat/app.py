@@ -129,6 +129,7 @@ async def run(
     registry = commands.registry()
     dispatcher = Dispatcher(services, registry, inbox, halt)
     order.handle, order.refuse = dispatcher.handle, dispatcher.refuse
+    inbox.may_begin, inbox.begin = dispatcher.may_begin, order.put
 
     async def tell_owner(text: str) -> None:
         owner = settings.access.owner

@@ -1,7 +1,8 @@
 """What came in: committed before Telegram is told that it arrived, handled once, in order within each chat.
 
 A command is marked as done in the commit of its effect, see `Call.commit`. A bot that dies before it answered does not
-run it again: its sender is told that it was done, see `Inbox.tell_done`.
+run it again: its sender is told that it was done, see `Inbox.tell_done`. What has no effect does not wait for the disk:
+it is handled while its message is being stored, see `Inbox.take`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import logging
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -27,6 +29,9 @@ log = logging.getLogger(__name__)
 Json: TypeAlias = dict[str, Any]
 """An update as Telegram sent it."""
 
+_Key: TypeAlias = tuple[int, int]
+"""Chat and message."""
+
 Handle: TypeAlias = Callable[[Update], Awaitable[None]]
 _KEEP_MS = 48 * 3600 * 1000
 _DONE = "tradewire_done"
@@ -40,6 +45,7 @@ _OTHER_WORDS = ("reply_to_message", "external_reply", "quote")
 """What a command answers: words of another message, which may be a secret."""
 
 
+_KNOWN = "SELECT 1 FROM inbox WHERE chat_id=? AND message_id=?"
 _FORGET = "UPDATE inbox SET payload=NULL WHERE chat_id=? AND message_id=?"
 
 
@@ -48,17 +54,29 @@ class Inbox:
 
     A button press needs no row: spending its button is what makes it happen once. Only commands are kept in full;
     any other message may be a secret, and is remembered as a number alone.
+
+    Attributes:
+        may_begin: Says whether an update may be handled before it is stored: one without effect, or a press.
+        begin: Handles such an update in its turn; it must not do so at once.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
+        self.may_begin: Callable[[Update], bool] = lambda _: False
+        self.begin: Callable[[Update], None] = lambda _: None
         self._store = store
         self._clock = clock
+        self._under_way: dict[_Key, asyncio.Event] = {}
+        self._is_storing = True
 
     async def take(self, found: Sequence[Json], bot: Bot | None) -> list[Update]:
-        """Commit new messages and return the updates to handle: those not seen before, and of a form that is known."""
+        """Commit new messages and return the updates to handle: those not seen before, and of a form that is known.
+
+        What may begin earlier does, and is not among them. When the commit fails, Telegram sends it again, and it is
+        handled twice; so from then on nothing begins early until a commit succeeds.
+        """
         updates = [(update, data) for data in found if (update := read_update(data, bot)) is not None]
-        if not updates:
-            return []
+        if all(update.callback_query is not None for update, _ in updates):
+            return [update for update, _ in updates]
 
         def work(db: Connection) -> list[Update]:
             now_ms = self._clock.now_ms()
@@ -71,15 +89,51 @@ class Inbox:
                 if update.message is None or _is_new(db, update.message, data, now_ms)
             ]
 
-        return await self._store.run(work)
+        arrived = asyncio.Event()
+        begun = self._begin([update for update, _ in updates], arrived)
+        try:
+            if begun:  # these go first, as far as they can: the writing thread would take turns with them
+                await asyncio.sleep(0)
+            new = await self._store.run(work)
+            self._is_storing = True
+        except sqlite3.Error:
+            self._is_storing = False
+            raise
+        finally:
+            arrived.set()
+            self._under_way = {key: event for key, event in self._under_way.items() if event is not arrived}
+        return [update for update in new if id(update) not in begun]
+
+    def _begin(self, updates: Sequence[Update], arrived: asyncio.Event) -> set[int]:
+        """Begin what may, unless something of its chat before it may not; return which have begun, now or before."""
+        begun: set[int] = set()
+        held: set[int | None] = set()
+        keys = [_key(update) for update in updates]
+        for update, key, is_known in zip(updates, keys, self._known(keys), strict=True):
+            chat_id = update.effective_chat.id if update.effective_chat else None
+            if key in self._under_way:
+                begun.add(id(update))
+            elif self._is_storing and not is_known and chat_id not in held and self.may_begin(update):
+                begun.add(id(update))
+                if key is not None:
+                    self._under_way[key] = arrived
+                self.begin(update)
+            else:
+                held.add(chat_id)
+        return begun
+
+    def _known(self, keys: Sequence[_Key | None]) -> list[bool]:
+        return self._store.look(
+            lambda db: [key is not None and db.execute(_KNOWN, key).fetchone() is not None for key in keys]
+        )
 
     async def handled(self, *updates: Update) -> None:
         """Forget the content of messages; they will not be handled again."""
-        keys = [
-            (each.message.chat_id, each.message.message_id)
-            for each in updates
-            if each.message is not None and _is_kept(each.message.text or "")
-        ]
+        messages = [each.message for each in updates if each.message is not None]
+        keys = [(each.chat_id, each.message_id) for each in messages if _is_kept(each.text or "")]
+        for key in keys:
+            if arrived := self._under_way.get(key):  # what is not there yet cannot be forgotten
+                await arrived.wait()
         if keys:
             await self._store.run(lambda db: db.executemany(_FORGET, keys))
 
@@ -109,6 +163,10 @@ class Inbox:
         since_ms = self._clock.now_ms() - _WIZARD_MS
         rows = await self._store.run(lambda db: db.execute(query, (since_ms,)).fetchall())
         return [row["chat_id"] for row in rows]
+
+
+def _key(update: Update) -> _Key | None:
+    return None if update.message is None else (update.message.chat_id, update.message.message_id)
 
 
 def mark_done(db: Connection, chat_id: int, message_id: int) -> None:

@@ -5,13 +5,21 @@ Nothing of it is run by itself but a lone question. An order is offered again; Y
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from telegram import Update
+from telegram import Message, Update
 
-from bot.chat.registry import Call, Command, Offer
+from bot.accounts.roles import Standing
+from bot.chat import strays
+from bot.chat.admission import Admission
+from bot.chat.answers import Answers, logged
+from bot.chat.gate import ANYWHERE, Admitted, admit, age_of, sender_id
+from bot.chat.inbox import Inbox
+from bot.chat.registry import Call, Command, Offer, Registry, Services
 from bot.chat.reply import Key, Reply
+from bot.chat.strays import Strays
 from bot.chat.text import Text
 from bot.clock import Clock
 from bot.contract.errors import BotError
@@ -20,6 +28,7 @@ from bot.trading.sending import in_words
 
 QUIET_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
+_CHATS_AT_ONCE = 8
 _MOST_LISTED = 10
 _MOST_OFFERED = 3
 _LONGEST_LABEL = 40
@@ -75,6 +84,83 @@ class Asked:
     def words(self) -> str:
         """What was typed, where that can be no secret."""
         return f"/{self.command.name} {self.call.args if self.command.offer else ''}".strip()
+
+
+class Latecomers:
+    """Answers what came late, when all of it is there.
+
+    Args:
+        services: What handlers work with.
+        registry: All commands.
+        inbox: Told when messages were handled.
+        admission: Lets people in.
+        answers: Runs a lone question.
+    """
+
+    def __init__(
+        self, services: Services, registry: Registry, inbox: Inbox, admission: Admission, answers: Answers
+    ) -> None:
+        self._services = services
+        self._registry = registry
+        self._inbox = inbox
+        self._admission = admission
+        self._answers = answers
+        self._strays = Strays(services.sender, services.dialogs)
+        self._backlog = Backlog(services.clock)
+
+    async def handle(self, update: Update) -> None:
+        """Gather a message; the first of a backlog waits for its end and answers all of it."""
+        gate = asyncio.Semaphore(_CHATS_AT_ONCE)
+
+        async def one(updates: Sequence[Update]) -> None:
+            async with gate:
+                await logged(self._catch_up(updates))
+                await logged(self._inbox.handled(*updates))
+
+        await asyncio.gather(*(one(each) for each in await self._backlog.gather(update, sender_id(update) or 0)))
+
+    async def _catch_up(self, updates: Sequence[Update]) -> None:
+        """Answer what one person sent to one chat while the bot was away: one message in private, none in a group."""
+        sender, chat = sender_id(updates[0]), updates[0].effective_chat
+        assert chat is not None
+        role = self._admission.role(sender) if sender is not None else None
+        if role is None:
+            await self._admission.admit(updates[-1], ANYWHERE)
+            return
+        if chat.type != chat.PRIVATE:
+            return
+        asked: list[Asked] = []
+        deleted: list[bool] = []
+        for update in updates:
+            assert update.message is not None
+            found = self._asked(update, update.message, role)
+            if found is not None:
+                asked.append(found)
+            elif self._strays.may_be_secret(chat.id, sender or 0, update.message.text or "", came_late=True):
+                deleted.append(await self._strays.delete(chat.id, update.message.message_id))
+        if [each.command.may_run_late for each in asked] == [True] and len(updates) == 1:
+            await self._answers.run(asked[0].command.run, asked[0].call)
+            return
+        assert updates[0].message is not None
+        reply = await summary(asked, oldest_ms=age_of(updates[0].message, self._services.clock.now_ms()))
+        if deleted:
+            text = Text().line(strays.late(deleted)).line()
+            reply = replace(reply, text=text if len(deleted) == len(updates) else text.add(reply.text))
+        await self._services.sender.send(reply, chat_id=chat.id, user_id=sender or 0)
+
+    def _asked(self, update: Update, message: Message, role: Standing) -> Asked | None:
+        """Return a late command that its sender might have given in time."""
+        asked = self._registry.asked(message.text or "", self._services.sender.bot.username)
+        command = self._registry.commands.get(asked[0]) if asked else None
+        if asked is None or command is None:
+            return None
+        age_ms = age_of(message, self._services.clock.now_ms())
+        then_ms = self._services.clock.now_ms() - age_ms
+        who = admit(update, command.rule, role=role, now_ms=then_ms)
+        if not isinstance(who, Admitted):
+            return None
+        call = Call(self._services, who, asked[1], only_looks=self._registry.is_look(*asked))
+        return Asked(command, call, age_ms)
 
 
 async def summary(asked: Sequence[Asked], *, oldest_ms: int) -> Reply:

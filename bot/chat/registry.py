@@ -78,6 +78,7 @@ class Call:
         payload: What the button carries.
         order_id: The order the button acts on.
         edits: The message to edit: the one whose button was pressed.
+        only_looks: Whether it changes nothing, and may begin before its message is stored. It cannot commit.
     """
 
     services: Services
@@ -86,6 +87,7 @@ class Call:
     payload: dict[str, Any] = field(default_factory=dict)
     order_id: int | None = None
     edits: int | None = None
+    only_looks: bool = False
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` reads.
@@ -116,15 +118,21 @@ class Call:
             mark_done(db, self.who.chat_id, self.who.message_id)
             return found
 
-        return await self.services.store.run(once)
+        return await self.prepare(once)
 
     async def prepare(self, work: Callable[[Connection], T]) -> T:
-        """Commit what may as well be done twice: after a crash the message is run again from its beginning."""
+        """Commit what may as well be done twice: after a crash the message is run again from its beginning.
+
+        Raises:
+            RuntimeError: The command says of itself that it only looks; nothing was done.
+        """
+        if self.only_looks:
+            raise RuntimeError("a command that only looks would change the database before its message is stored")
         return await self.services.store.run(work)
 
     async def accounts(self) -> list[AccountRow]:
         """Return the person's accounts."""
-        return await self.read(lambda db: people.accounts_of(db, self.who.user_id))
+        return self.services.store.look(lambda db: people.accounts_of(db, self.who.user_id))
 
     async def account(self, label: str | None = None) -> AccountRow:
         """Return the person's account of that name, or the default one.
@@ -133,12 +141,12 @@ class Call:
             UserError: There is none.
         """
 
-        def find(db: Any) -> AccountRow | None:
+        def find(db: Connection) -> AccountRow | None:
             if label is None:
                 return people.default_account(db, self.who.user_id)
             return people.find_account(db, self.who.user_id, label)
 
-        found = await self.read(find)
+        found = self.services.store.look(find)
         if found is not None:
             return found
         if label is None:
@@ -175,8 +183,9 @@ class Command:
         topic: Where /help lists it.
         rule: Who may use it, and where: its row in `bot.chat.rules`, given by `collect`.
         details: More for `/help name`.
-        runs_late: A lone one that came late is run all the same: it changes nothing, or only takes a risk away.
-        offer: Offers a late one anew. Without it and `runs_late`, its sender is told that it was not run.
+        looks: It changes nothing. It begins before its message is stored, and a lone one that came late is run, too.
+        runs_late: A lone one that came late is run though it does more than look: it asks, or only takes a risk away.
+        offer: Offers a late one anew. Without it and what it says above, its sender is told that it was not run.
         lost: What to do when it was done and its answer got lost: where to look, as a sentence.
     """
 
@@ -188,9 +197,15 @@ class Command:
     example: str = ""
     rule: Rule = NOBODY
     details: str = ""
+    looks: bool = False
     runs_late: bool = False
     offer: Callable[[Call], Awaitable[Offer]] | None = None
     lost: str = ""
+
+    @property
+    def may_run_late(self) -> bool:
+        """Whether a lone one that came late is run all the same."""
+        return self.looks or self.runs_late
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +231,16 @@ class Registry:
         meant = f" Did you mean /{near[0]}?" if near else ""
         return f"There is no command /{name[:_LONGEST_NAME]}.{meant} /help lists them all."
 
+    def asked(self, text: str, username: str | None) -> tuple[str, str] | None:
+        """Return name and arguments of a command, or `None` for other words and what is meant for another bot."""
+        split = split_command(text, username or "") if text.startswith("/") else None
+        return None if split is None else self.linked(*split)
+
+    def is_look(self, name: str, args: str) -> bool:
+        """Say whether a command changes nothing. /start may, by what follows it: an invitation, a signal."""
+        command = self.commands.get(name)
+        return command is not None and command.looks and not (name == "start" and args)
+
     def linked(self, name: str, args: str) -> tuple[str, str]:
         """Return the question that a link from a group stands for; any other command as it is. See `link_of`."""
         asked, _, of = args.removeprefix(LINK).partition("_")
@@ -236,7 +261,7 @@ class Registry:
 
 def _is_linkable(command: Command) -> bool:
     """Say whether a link may ask it: what may run late, and is not answered in groups, as /panic is."""
-    return command.runs_late and command.rule.where == "private"
+    return command.may_run_late and command.rule.where == "private"
 
 
 def split_command(text: str, username: str) -> tuple[str, str] | None:

@@ -318,13 +318,13 @@ class Sender:
         self, reply: Reply, chat_id: int, user_id: int, message_id: int | None
     ) -> tuple[list[str], InlineKeyboardMarkup | None]:
         buttons = [key for row in reply.rows for key in row if isinstance(key, Button)]
-        if not buttons and message_id is None and not reply.rows:
-            return [], None
-        data = await self._store.run(
-            lambda db: confirm.mint(
-                db, buttons, user_id=user_id, chat_id=chat_id, message_id=message_id, now_ms=self._clock.now_ms()
+        data: list[str] = []
+        if buttons or message_id is not None:  # an edit ends the buttons that the message had
+            data = await self._store.run(
+                lambda db: confirm.mint(
+                    db, buttons, user_id=user_id, chat_id=chat_id, message_id=message_id, now_ms=self._clock.now_ms()
+                )
             )
-        )
         waiting = iter(data)
         rows = [[_made(key, waiting.__next__) for key in row] for row in reply.rows]
         return data, InlineKeyboardMarkup(rows) if rows else None

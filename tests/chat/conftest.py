@@ -57,6 +57,7 @@ class Chat:
         self.inbox, self.halt, self.order = Inbox(self.room.store, clock), Halt(clock), InOrder(clock)
         self.dispatcher = Dispatcher(self.services, self.registry, self.inbox, self.halt)
         self.order.handle, self.order.refuse = self.dispatcher.handle, self.dispatcher.refuse
+        self.inbox.may_begin, self.inbox.begin = self.dispatcher.may_begin, self.order.put
 
     def written(self, text: str, *, age_seconds: float = 0, update_id: int | None = None, **fields: Any) -> Update:
         """What Telegram tells of a message."""
@@ -68,13 +69,14 @@ class Chat:
         """What Telegram tells of a press."""
         return press(data, user_id=user_id, message_id=message_id, bot=self.services.sender.bot, **fields)
 
-    async def arrive(self, updates: Sequence[Update]) -> None:
+    async def arrive(self, updates: Sequence[Update | dict[str, Any]]) -> None:
         """Let updates come in with one poll, and see them handled."""
         await self.handle(await self.take(updates))
 
-    async def take(self, updates: Sequence[Update]) -> list[Update]:
+    async def take(self, updates: Sequence[Update | dict[str, Any]]) -> list[Update]:
         """Take updates in as Telegram sends them; return those that are new."""
-        return await self.inbox.take([each.to_dict() for each in updates], self.services.sender.bot)
+        told = [each if isinstance(each, dict) else each.to_dict() for each in updates]
+        return await self.inbox.take(told, self.services.sender.bot)
 
     async def handle(self, updates: Sequence[Update]) -> None:
         """Let updates be handled, each in its turn."""
@@ -163,7 +165,7 @@ def _registry(ran: list[Any]) -> Registry:
         Command("note", note, "", "Start", rule=ANYWHERE),
         Command("trade", note, "", "Start", rule=TRADERS),
         Command("place", note, "", "Start", rule=PLACING),
-        Command("look", note, "", "Start", rule=ANYWHERE, runs_late=True),
+        Command("look", note, "", "Start", rule=ANYWHERE, looks=True),
         Command("admin", note, "", "Start", rule=ADMINS),
         Command("crash", crash, "", "Start", rule=VIEWERS),
         Command("refuse", refuse, "", "Start", rule=VIEWERS),

@@ -22,7 +22,7 @@ from bot.trading.confirm import Button
 from tests.chat.conftest import STRANGER, Chat
 from tests.trading.conftest import START_MS, FakeClock
 
-SECONDS, SECONDS_NIGHTLY = 4, 60
+SECONDS, SECONDS_NIGHTLY = 2, 60
 A_SECOND = 1_000
 OTHERS = tuple(range(3000, 3010))
 TRANSACTION_SECONDS, NETWORK_SECONDS, A_POLL = 0.002, 0.03, 100
@@ -108,6 +108,13 @@ class Flood:
             async with line:
                 await chat.dispatcher.handle(update)
 
+        def put(update: Update) -> None:
+            if self.in_line:
+                tasks.append(asyncio.ensure_future(one_after_another(update)))
+            else:
+                chat.order.put(update)
+
+        chat.inbox.begin = put
         while (passed := clock.monotonic() - began) < seconds:
             due = int(passed * A_SECOND) - sent
             waiting.extend(self.attack() for _ in range(due))
@@ -118,10 +125,7 @@ class Flood:
                 waiting.append(chat.written("/look", user_id=user_id))
             batch = [waiting.popleft() for _ in range(min(A_POLL, len(waiting)))]
             for update in await chat.take(batch):
-                if self.in_line:
-                    tasks.append(asyncio.ensure_future(one_after_another(update)))
-                else:
-                    chat.order.put(update)
+                put(update)
             await clock.sleep(NETWORK_SECONDS)
         await asyncio.gather(*tasks)
         await chat.order.drain()

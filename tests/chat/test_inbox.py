@@ -13,6 +13,7 @@ from telegram import Update
 
 from bot.chat.inbox import Inbox, InOrder
 from bot.store.database import Store
+from bot.store.errors import StoreUnavailable
 from tests.chat.test_gate import message, press, update
 from tests.chat.test_reply import FakeTelegram, connected
 from tests.trading.conftest import ANN, BOB, START_MS, FakeClock
@@ -160,6 +161,97 @@ async def test_take_forgets_handled_messages_after_two_days_and_no_others(kept: 
     kept.clock.advance(1)
     await kept.take([command(message_id=4)])
     assert [bool(each) for each in kept.payloads()] == [True, True, True]
+
+
+def begins(kept: Kept, *texts: str) -> list[Update]:
+    """Let commands with these words begin before they are stored; return those that have begun."""
+    begun: list[Update] = []
+    kept.inbox.may_begin = lambda sent: sent.message is None or sent.message.text in texts
+    kept.inbox.begin = begun.append
+    return begun
+
+
+class Disk:
+    """Lets commits wait, or fail."""
+
+    def __init__(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.works, self.is_full = asyncio.Event(), False
+        self._run = kept.store.run
+        monkeypatch.setattr(kept.store, "run", self._later)
+
+    async def _later(self, work: Callable[[Any], Any]) -> Any:
+        await self.works.wait()
+        if self.is_full:
+            raise StoreUnavailable("The disk is full.")
+        return await self._run(work)
+
+
+async def test_take_what_only_looks_begins_before_it_is_stored(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not wait for the disk. Who takes it in does, so that Telegram is not told too early."""
+    disk, begun = Disk(kept, monkeypatch), begins(kept, "/help")
+    looks, acts = command("/help", message_id=7), command("/alert", message_id=8, user_id=BOB)
+    taken = asyncio.create_task(kept.take([looks, acts]))
+    await _turns()
+    assert (begun, taken.done(), kept.payloads()) == ([looks], False, [])
+    disk.works.set()
+    assert await taken == [acts]
+    assert [each is not None for each in kept.payloads()] == [True, True]
+
+
+async def test_take_what_follows_a_message_that_waits_waits_too(kept: Kept) -> None:
+    """Nothing of a chat overtakes what came before it; other chats go on."""
+    begun = begins(kept, "/help")
+    first, follows = command("/alert", message_id=7), command("/help", message_id=8)
+    other = command("/help", user_id=BOB)
+    assert await kept.take([first, follows, other]) == [first, follows]
+    assert [each.message and each.message.chat_id for each in begun] == [BOB]
+
+
+async def test_take_same_message_begins_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Again in the batch, again while it is being stored, again when it is stored, and again after it was handled."""
+    disk, begun = Disk(kept, monkeypatch), begins(kept, "/help")
+    sent = [command("/help", message_id=7) for _ in range(5)]
+    takes = [asyncio.create_task(kept.take(each)) for each in (sent[:2], sent[2:3])]
+    await _turns()
+    disk.works.set()
+    assert await asyncio.gather(*takes) == [[], []]
+    assert await kept.take(sent[3:4]) == []
+    await kept.inbox.handled(sent[0])
+    assert await kept.take(sent[4:]) == []
+    assert len(begun) == 1
+
+
+async def test_take_begins_nothing_while_the_disk_is_full(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telegram sends again what was not stored: it would be answered at each attempt, and so waits until it works."""
+    disk, begun = Disk(kept, monkeypatch), begins(kept, "/help")
+    disk.works.set()
+    disk.is_full = True
+    sent = command("/help", message_id=7)
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await kept.take([sent])
+    assert len(begun) == 1
+    disk.is_full = False
+    assert await kept.take([sent]) == [sent]
+    assert await kept.take([command("/help", message_id=8)]) == []
+    assert [each.message and each.message.message_id for each in begun] == [7, 8]
+
+
+async def test_handled_before_it_is_stored_is_forgotten_all_the_same(kept: Kept) -> None:
+    """An answer that is quicker than the disk leaves no command behind to be answered again after a restart."""
+    tasks: list[asyncio.Task[None]] = []
+    kept.inbox.may_begin = lambda _: True
+    kept.inbox.begin = lambda sent: tasks.append(asyncio.create_task(kept.inbox.handled(sent)))
+    assert await kept.take([command("/help")]) == []
+    await asyncio.gather(*tasks)
+    assert (len(tasks), kept.payloads()) == (1, [None])
+
+
+async def test_take_presses_alone_wait_for_nothing(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of them is stored here, so a full disk, or a slow one, is no reason to hold one up."""
+    Disk(kept, monkeypatch)
+    found = [press(), press()]
+    assert await asyncio.wait_for(kept.take(found), 1) == found
 
 
 class Turns:

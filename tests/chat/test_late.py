@@ -185,13 +185,14 @@ async def test_late_answer_to_the_key_wizard_is_deleted_and_asked_for_again(real
 
 async def test_message_that_grows_late_while_it_is_looked_at_is_told(chat: Chat, monkeypatch: Any) -> None:
     """The second that passes between two looks at the clock loses no command."""
-    role = chat.dispatcher._role
+    admission = chat.dispatcher._admission
+    role = admission.role
 
-    async def slow(user_id: int) -> Any:
+    def slow(user_id: int) -> Any:
         chat.room.clock.advance(2)
-        return await role(user_id)
+        return role(user_id)
 
-    monkeypatch.setattr(chat.dispatcher, "_role", slow)
+    monkeypatch.setattr(admission, "role", slow)
     assert (await chat.say("/note", age_seconds=29))[0].startswith("I was away")
     assert chat.ran == []
 

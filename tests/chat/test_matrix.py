@@ -16,7 +16,7 @@ from telegram import Update
 
 from bot.accounts import people
 from bot.accounts.roles import RANK
-from bot.chat import commands, dispatch, rules
+from bot.chat import admission, commands, rules
 from bot.chat.gate import ADMINS, ANYWHERE, NOBODY, PLACING, TRADERS, VIEWERS, Admitted, Rule
 from bot.chat.registry import Call, Command, Registry, collect
 from bot.chat.reply import Reply, say
@@ -185,7 +185,7 @@ async def test_matrix_with_default_allow_differs(noting: Chat, monkeypatch: pyte
         at = sent.effective_message
         return Admitted(sent.effective_user.id, "", "owner", at.chat_id, at.message_id, is_private=True)
 
-    monkeypatch.setattr(dispatch, "admit", admit)
+    monkeypatch.setattr(admission, "admit", admit)
     wanted = [case for case in cases() if case.name in ("buy", "users", "confirm") and case.chat == "private"]
     ran = await allowed(noting, wanted)
     wrong = {case for case in ran if not case.is_allowed}
@@ -198,13 +198,10 @@ async def test_matrix_notices_a_gate_that_takes_one_kind_of_sender(
 ) -> None:
     """Control: each kind of sender that is refused is refused by the gate, and would be heard without it."""
     monkeypatch.setattr("bot.chat.gate.sender_id", lambda sent: sent.effective_user.id)
-    monkeypatch.setattr(dispatch, "sender_id", lambda sent: sent.effective_user.id)
+    monkeypatch.setattr(admission, "sender_id", lambda sent: sent.effective_user.id)
     monkeypatch.setattr("bot.chat.gate._is_ours", lambda _: True)
 
-    async def role(_: int) -> str:
-        return "owner"
-
-    monkeypatch.setattr(noting.dispatcher, "_role", role)
+    monkeypatch.setattr(noting.dispatcher._admission, "role", lambda _: "owner")
     wanted = [Case(what, "ip", "owner", "private", kind) for what in ("command", "button")]
     assert await allowed(noting, wanted) == set(wanted)
 

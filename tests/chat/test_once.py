@@ -19,6 +19,7 @@ from bot.chat.inbox import mark_done, was_done
 from bot.chat.registry import Call, Command, Registry
 from bot.chat.reply import Reply, say
 from bot.config import HookSettings
+from bot.exchanges import address
 from bot.store.database import Connection
 from bot.trading import groups
 from tests.chat.conftest import OWNER, Chat, new_chat
@@ -87,7 +88,9 @@ BEGINS_ANEW = "/2fa on"
 LOOK = (
     "start help id price chart alerts balance orders order history pnl export accounts status why diag users audit ip"
 )
-ASK_FIRST = "forgetme trade keys settings ip"
+LOOKED_AT = ("", "BTC", "BTC/USDT 4h", "main", "1", "2026-01-01 2026-12-31", "all", "on", "off", "new x", "$50")
+"""What may follow a command that only looks, or that it may mistake for something to do."""
+ASK_FIRST = "forgetme trade keys settings"
 TWICE_IS_ONCE = "cancel plugins 2fa"
 NOT_KEPT = "connect"
 """Commands that need no mark. What a button does happens once because the button is spent."""
@@ -192,6 +195,29 @@ def test_commands_are_all_tried_or_need_no_mark() -> None:
     assert {name for name, command in every.items() if command.lost} == told
 
 
+def test_commands_that_begin_before_they_are_stored_are_those_that_look() -> None:
+    """No other may: it would have its effect, and have it again when its message could not be stored."""
+    assert {name for name, command in commands.registry().commands.items() if command.looks} == set(LOOK.split())
+
+
+@pytest.mark.parametrize("name", LOOK.split())
+async def test_command_that_looks_changes_nothing(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever follows it, the database holds the same afterwards, but for buttons, and the exchange is only read."""
+    monkeypatch.setattr(address, "outgoing_address", lambda: "203.0.113.7")
+    chat = await opened(tmp_path, Case(f"/{name}", private("/paper off"), OWNER))
+    placed = await chat.room.placed()
+    before = effects(chat, Case(name))
+    for args in LOOKED_AT:
+        for place in ({}, IN_GROUP) if chat.registry.is_look(name, args) else ():
+            await chat.arrive([chat.written(f"/{name} {args}", user_id=OWNER, **place)])
+            await chat.arrive([chat.written(f"/{name} {args}", user_id=ANN, **place)])
+            chat.room.clock.advance(60)  # or its answers would wait for their turn
+    assert effects(chat, Case(name)) == before
+    assert (chat.room.row(placed).state, len(chat.room.exchange.placing)) == ("open", 1)
+    assert [text for text in chat.telegram.texts() if "Something went wrong" in text] == []
+    await chat.room.close()
+
+
 def test_commands_never_reach_past_the_mark() -> None:
     """A command reads, prepares and commits by its `Call`, so that no effect is committed without the mark."""
     directory = Path(commands.__file__).parent
@@ -214,6 +240,22 @@ async def test_done_command_is_told_with_its_time_and_where_to_look(tmp_path: Pa
         f"{DONE}/alerts lists what waits here."
     ]
     assert (chat.room.sql("SELECT * FROM alerts"), await chat.inbox.waiting(None)) == ([], [])
+    await chat.room.close()
+
+
+@pytest.mark.parametrize("way", ["commit", "prepare"])
+async def test_command_that_looks_and_commits_is_stopped(tmp_path: Path, way: str) -> None:
+    """A mistake in a command: nothing of it is done, because its message may not be stored yet."""
+
+    async def cheat(call: Call) -> Reply:
+        await getattr(call, way)(lambda db: db.execute("UPDATE users SET name='Eve'"))
+        return say("done")
+
+    command = Command("cheat", cheat, "", "Start", rule=ANYWHERE, looks=True)
+    chat = await new_chat(tmp_path, Registry({"cheat": command}, {}))
+    [told] = await chat.say("/cheat")
+    assert told.startswith("Something went wrong inside the bot.")
+    assert chat.room.sql("SELECT id FROM users WHERE name='Eve'") == []
     await chat.room.close()
 
 

@@ -71,3 +71,32 @@ async def test_update_of_an_unknown_form_is_left_out_and_the_others_are_taken(
     assert PASTED not in caplog.text
     assert "unknown form" in caplog.text
     await room.close()
+
+
+async def test_poll_tells_that_a_message_arrived_only_when_it_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only looks is handled meanwhile; the poll that confirms it waits for the disk."""
+    room = new_room(tmp_path)
+    network = OneAnswer([{"update_id": 8, "message": message("/help")}], [])
+    bot = Bot("1:token", request=network, get_updates_request=network)
+    begun: list[Update] = []
+    inbox = Inbox(room.store, room.clock)
+    inbox.may_begin, inbox.begin = (lambda _: True), begun.append
+    stored, run = asyncio.Event(), room.store.run
+
+    async def later(work: Any) -> Any:
+        await stored.wait()
+        return await run(work)
+
+    monkeypatch.setattr(room.store, "run", later)
+    health, unused = Health(room.store, room.gateway, room.clock), None
+    polling = Polling(network, bot, inbox, begun.append, halt=Halt(room.clock), health=health, tell_owner=unused)  # type: ignore[arg-type]
+    receiving = asyncio.create_task(polling.receive(network.stop))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert ([each.update_id for each in begun], network.offsets) == ([8], ["none"])
+    stored.set()
+    await receiving
+    assert ([each.update_id for each in begun], network.offsets) == ([8], ["none", "9"])
+    await room.close()

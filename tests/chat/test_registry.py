@@ -126,7 +126,7 @@ def test_every_command_named_in_a_text_exists() -> None:
         for text in texts(tree)
         for word in re.findall(r"(?<![\w/.>~])/([a-z]+)\b(?![/.*-])", text)
     }
-    assert ("chat/dispatch.py", "help") in named
+    assert ("chat/messages.py", "help") in named
     assert {(path, word) for path, word in named if word not in REGISTRY.commands} == set()
 
 

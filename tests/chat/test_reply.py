@@ -228,6 +228,16 @@ async def test_send_links_and_copies_need_no_row(desk: Desk) -> None:
     assert desk.store.transact(lambda db: db.execute("SELECT count(*) FROM buttons").fetchone()[0]) == 0
 
 
+async def test_send_without_buttons_does_not_wait_for_the_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What leaves no row needs no turn of the writing thread."""
+
+    async def run(work: object) -> None:
+        raise AssertionError("the database was asked")
+
+    monkeypatch.setattr(desk.store, "run", run)
+    assert await desk.send(say("x", (Link("Open", "https://t.me/x"), Copy("Copy", "42")))) is not None
+
+
 async def test_send_uses_entities_and_no_parse_mode(desk: Desk) -> None:
     """What is bold was made bold by code; Telegram is never asked to read markup."""
     await desk.send(Reply(Text().plain("<b>").bold("x")))

@@ -237,8 +237,8 @@ def _column(keys: tuple[Key, ...]) -> tuple[tuple[Key, ...], ...]:
 
 
 COMMANDS = (
-    Command("balance", balance, "What you hold", "Look", "[ACCOUNT]", "/balance", runs_late=True),
-    Command("accounts", accounts, "Your accounts; choose the default", "Accounts"),
+    Command("balance", balance, "What you hold", "Look", "[ACCOUNT]", "/balance", looks=True),
+    Command("accounts", accounts, "Your accounts; choose the default", "Accounts", looks=True),
     Command(
         "paper",
         paper,

@@ -307,7 +307,7 @@ COMMANDS = (
         details=_DETAILS,
         lost="/alerts lists what waits here.",
     ),
-    Command("alerts", alerts, "Alerts: list, snooze, edit, delete", "Look", runs_late=True),
+    Command("alerts", alerts, "Alerts: list, snooze, edit, delete", "Look", looks=True),
 )
 ACTIONS = (
     Action("alert_list", alerts),

@@ -94,7 +94,7 @@ COMMANDS = (
         "[USER] [HOW MANY]",
         "/audit 123456789 20",
         details="Of orders it tells that something happened, not what was traded. At most 50 events.",
-        runs_late=True,
+        looks=True,
     ),
     Command(
         "diag",
@@ -104,6 +104,6 @@ COMMANDS = (
         "NUMBER",
         "/diag 42",
         details="A text file with what support asks for, and without any secret.",
-        runs_late=True,
+        looks=True,
     ),
 )

@@ -81,6 +81,6 @@ COMMANDS = (
         "PAIR [1m | 5m | 15m | 30m | 1h | 4h | 1d]",
         "/chart BTC/USDT 1h",
         details="In your private chat it shows your own fills, open orders, stops and alerts, too.",
-        runs_late=True,
+        looks=True,
     ),
 )

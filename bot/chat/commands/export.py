@@ -31,6 +31,6 @@ COMMANDS = (
         "[FROM] [TO]",
         "/export 2026-01-01 2026-03-31",
         details="Days are UTC; TO is included. Without them, all orders that the bot knows.",
-        runs_late=True,
+        looks=True,
     ),
 )

@@ -244,8 +244,8 @@ def _clock(at_ms: int) -> str:
 
 
 COMMANDS = (
-    Command("orders", orders, "Open orders", "Look", "[PAIR]", "/orders", runs_late=True),
-    Command("order", order, "One order's whole life", "Look", "NUMBER", "/order 42", runs_late=True),
+    Command("orders", orders, "Open orders", "Look", "[PAIR]", "/orders", looks=True),
+    Command("order", order, "One order's whole life", "Look", "NUMBER", "/order 42", looks=True),
     Command(
         "cancel",
         cancel,
@@ -255,7 +255,7 @@ COMMANDS = (
         "/cancel 42",
         offer=offer,
     ),
-    Command("history", history, "Your fills", "Look", "[PAIR] [HOW MANY]", "/history BTC/USDT 20", runs_late=True),
+    Command("history", history, "Your fills", "Look", "[PAIR] [HOW MANY]", "/history BTC/USDT 20", looks=True),
 )
 ACTIONS = (
     Action("order", order),

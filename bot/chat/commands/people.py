@@ -200,7 +200,7 @@ COMMANDS = (
         details="Roles: viewer, trader, admin; yours must be higher. The link works once, within 15 minutes at most.",
         lost="If you did not see the link, nobody did: it ends by itself, and /invite makes another.",
     ),
-    Command("users", users, "Who may use the bot: let in, change, block", "Bot", runs_late=True),
+    Command("users", users, "Who may use the bot: let in, change, block", "Bot", looks=True),
 )
 ACTIONS = (
     Action("users", users),

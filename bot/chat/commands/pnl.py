@@ -235,7 +235,7 @@ COMMANDS = (
         "[today | 7d | 30d] [PAIR]",
         "/pnl 7d",
         details="By average cost, with fees: realised by period and pair, and what open positions would bring now.",
-        runs_late=True,
+        looks=True,
     ),
 )
 ACTIONS = (Action("pnl_picture", pnl_picture, toast="Drawing"),)

@@ -69,4 +69,4 @@ def _rows(exchange: Exchange, market: Market, ticker: Ticker) -> list[tuple[str,
     return rows
 
 
-COMMANDS = (Command("price", price, "Price, spread and day range", "Look", "PAIR", "/price BTC/USDT", runs_late=True),)
+COMMANDS = (Command("price", price, "Price, spread and day range", "Look", "PAIR", "/price BTC/USDT", looks=True),)

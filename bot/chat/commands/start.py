@@ -70,7 +70,7 @@ def _explained(command: Command) -> Text:
 
 
 COMMANDS = (
-    Command("start", start, "Say hello and see the first step", "Start", runs_late=True),
-    Command("help", help_, "What I can do", "Start", usage="[command]", example="/help buy", runs_late=True),
-    Command("id", id_, "Your numeric id and this chat's", "Start", runs_late=True),
+    Command("start", start, "Say hello and see the first step", "Start", looks=True),
+    Command("help", help_, "What I can do", "Start", usage="[command]", example="/help buy", looks=True),
+    Command("id", id_, "Your numeric id and this chat's", "Start", looks=True),
 )

@@ -116,14 +116,14 @@ async def ip_beside(call: Call) -> None:
 
 
 COMMANDS = (
-    Command("status", status, "How the bot and the exchanges are", "Bot", runs_late=True),
-    Command("why", why, "Explain an order or a code", "Bot", "NUMBER | CODE", "/why NO_FUNDS", runs_late=True),
+    Command("status", status, "How the bot and the exchanges are", "Bot", looks=True),
+    Command("why", why, "Explain an order or a code", "Bot", "NUMBER | CODE", "/why NO_FUNDS", looks=True),
     Command(
         "ip",
         ip,
         "The address this server sends from",
         "Bot",
-        runs_late=True,
+        looks=True,
         details="Exchanges can bind a key to addresses. Enter this one there, and the key is of no use elsewhere.",
     ),
 )

@@ -41,6 +41,6 @@ def test_links_ask_these_commands_and_no_others() -> None:
     known = commands.registry()
     asked = {name for name in known.commands if known.linked("start", f"ask_{name}") != ("start", f"ask_{name}")}
     assert asked == {
-        *("audit", "balance", "diag", "export", "history", "ip", "order", "orders", "pnl", "status", "trade", "users"),
-        "why",
+        *("accounts", "audit", "balance", "diag", "export", "history", "ip", "order", "orders", "pnl", "status"),
+        *("trade", "users", "why"),
     }

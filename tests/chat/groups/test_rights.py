@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot.accounts import people
-from bot.chat.dispatch import TOASTS
 from bot.chat.groups import Members
+from bot.chat.presses import TOASTS
 from tests.chat.conftest import OWNER, STRANGER, VIEWER, Chat
 from tests.chat.groups.conftest import (
     TOPIC,
