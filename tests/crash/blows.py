@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from tests.crash import frames
-from tests.crash.failpoints import Blow
+from tests.crash.failpoints import ANY_COMMIT, Blow
 
 _PAGE = 4096
 
@@ -66,6 +66,16 @@ class Striker:
         self._left = nth
         self._line = line
 
+    @property
+    def names_commits(self) -> bool:
+        """Whether it must be known what a transaction changes."""
+        return self.moment.startswith(("before commit: ", "after commit: ")) and self.moment != ANY_COMMIT.moment
+
+    def wait_for(self, moment: str, nth: int, seed: str) -> None:
+        """Wait for another moment from now on, with another chance."""
+        self.moment, self._left = moment, nth
+        self.rng.seed(seed)
+
     def falls(self, moment: str) -> bool:
         """Say whether the blow falls the next time this moment is reached."""
         return moment == self.moment and self._left == 1
@@ -80,7 +90,7 @@ class Striker:
 
     def committed(self, connection: sqlite3.Connection) -> None:
         """Note that the database was changed, for the two blows that fall on files."""
-        self.reached("after commit: anything")
+        self.reached(ANY_COMMIT.moment)
         if self.moment not in ("checkpoint: page", "backup: page"):
             return
         self._left -= 1

@@ -1,4 +1,4 @@
-"""The warmed process that the bot's lives are forked from."""
+"""The process that the worlds of the crash tests are in."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.crash.outside import Case
+
 _ROOT = Path(__file__).parents[2]
 
 
 class Cases:
-    """Runs cases in a process of one thread: it is forked for each life, and pytest's own must not be.
+    """Runs cases in a process of one thread: it is forked, and pytest's own must not be.
 
     Args:
         process: A running `tests.crash.nursery`.
@@ -24,12 +27,11 @@ class Cases:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def run(self, failpoint: str, memory: str, seed: int, defect: str = "") -> dict[str, Any]:
+    def run(self, case: Case, defect: str = "") -> dict[str, Any]:
         """Return what became of a world."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        case = {"failpoint": failpoint, "memory": memory, "seed": seed, "defect": defect}
-        self._process.stdin.write(json.dumps(case) + "\n")
+        self._process.stdin.write(json.dumps({**asdict(case), "defect": defect}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         assert answer, f"the crash tests' own process died at {case}"

@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl, urlsplit
 from bot import Fill, Flow, OrderReport, Request, Response, hookimpl
 from bot.exchanges import registry
 from bot.exchanges.registry import Plugin, Registered
+from tests.simulation.plugin import VenuePlugin, _report
 from tests.simulation.timeline import Timeline
-from tests.simulation.venue import USUAL, Memory, Placed, Venue, VenuePlugin, _report, reply
+from tests.simulation.venue import USUAL, Memory, Placed, Venue, reply
 
 NAME = "acme"
 OWNER = "acme-key-0123456789"
@@ -35,7 +36,7 @@ class Exchange(Venue):
         first = self.rng.uniform(0.3, 1.5)
         self._soon(first, placed, "partially_filled", round(placed.quantity / 3, 6))
         if not self.is_left_open:
-            self._soon(first + self.rng.uniform(1.5, 4), placed, "filled", placed.quantity)
+            self._soon(first + self.rng.uniform(1, 2.5), placed, "filled", placed.quantity)
 
     def look(self, request: Request) -> Response:
         """Answer everything but a placing request."""

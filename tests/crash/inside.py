@@ -15,9 +15,11 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
+from pathlib import Path
 from random import Random
 from typing import Any, NoReturn
 from unittest.mock import patch
@@ -32,17 +34,20 @@ from bot.cli.instance import Instance, open_instance
 from bot.config import Settings
 from bot.exchanges import connections
 from bot.exchanges.limits import Limiter
-from bot.exchanges.registry import Catalog, Registered
+from bot.exchanges.registry import Catalog
 from bot.store import check, database, schema
 from bot.store.database import Connection, DirectoryLock
 from bot.trading.gateway import Gateway
 from tests.crash.blows import Line, Striker, prepare_to_die
-from tests.crash.exchange import NAME, OWNER
+from tests.crash.exchange import MEMORIES, NAME, OWNER, registered
 from tests.crash.failpoints import Blow
 from tests.crash.seams import PipeRequest, StruckConnection, Tap
 from tests.crash.timing import Loop, LoopClock
+from tests.simulation.defects import DEFECTS, built_in
+from tests.simulation.venue import WINDOWS, Memory
 
 ANN = 1001
+_TOKEN = "123456789:crash-token-that-must-not-leak"
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,10 @@ class Life:
     """What one life is given.
 
     Attributes:
-        settings: The configuration.
-        registered: The exchange.
+        directory: The bot's.
+        key_file: Where its master key is.
+        memory: What the exchange does with client ids.
+        window_seconds: How long a request to it is valid, or `None` when it does not say.
         address: Where its socket is.
         now_us: When the life begins.
         blow: What ends it, or `None`.
@@ -59,10 +66,13 @@ class Life:
         seed: Its chance.
         is_upgraded: Whether this is the version of the bot with a second migration.
         is_threaded: Whether the database is written in a thread of its own.
+        defect: What of the simulation's defects is built into the bot; none if empty.
     """
 
-    settings: Settings
-    registered: Registered
+    directory: Path
+    key_file: Path
+    memory: Memory
+    window_seconds: int | None
     address: str
     now_us: int
     blow: Blow | None
@@ -70,6 +80,7 @@ class Life:
     seed: str
     is_upgraded: bool
     is_threaded: bool
+    defect: str
 
 
 def live(life: Life, control: socket.socket) -> NoReturn:
@@ -79,13 +90,12 @@ def live(life: Life, control: socket.socket) -> NoReturn:
     os.dup2(2, 1)
     line = Line(control, lambda: os._exit(0))
     try:
-        rng = Random(life.seed)
         loop = Loop(life.now_us, is_threaded=life.is_threaded)
         asyncio.set_event_loop(loop)
-        striker = Striker(life.blow, life.nth, line, rng)
+        striker = Striker(life.blow, life.nth, line, Random(life.seed))
         loop.set_exception_handler(lambda _, context: line.tell(broken=f"asyncio: {context}"))
         logging.getLogger().addHandler(_Errors(line))
-        with _seams(life, loop, striker, line):
+        with _seams(life, loop, striker, line), built_in(DEFECTS[life.defect]) if life.defect else nullcontext():
             loop.run_until_complete(_run(life))
         line.tell(broken="the bot ended by itself")
     except BaseException:
@@ -97,6 +107,8 @@ def live(life: Life, control: socket.socket) -> NoReturn:
 
 def warm_up(life: Life, control: socket.socket) -> None:
     """Be the bot in this process, to the end, so that every child begins with all that is made only once."""
+    for memory, window_seconds in product(MEMORIES, WINDOWS):
+        registered(memory, window_seconds)
     loop, stop = Loop(life.now_us), asyncio.Event()
     line = Line(control, stop.set)
     with _seams(life, loop, Striker(None, 1, line, Random(life.seed)), line):
@@ -105,9 +117,18 @@ def warm_up(life: Life, control: socket.socket) -> None:
 
 
 async def _run(life: Life, stop: asyncio.Event | None = None) -> None:
-    lock = DirectoryLock(life.settings.storage.directory)
-    catalog = Catalog({NAME: life.registered})
-    opened = open_instance(life.settings, catalog, thorough=lock.was_unclean)
+    settings = Settings.model_validate(
+        {
+            "telegram": {"token": _TOKEN},
+            "access": {"owner": ANN},
+            "storage": {"directory": life.directory},
+            "vault": {"key_file": life.key_file},
+            "exchanges": {"acme": {"base_url": "http://127.0.0.1:9"}},
+        }
+    )
+    lock = DirectoryLock(settings.storage.directory)
+    catalog = Catalog({NAME: registered(life.memory, life.window_seconds)})
+    opened = open_instance(settings, catalog, thorough=lock.was_unclean)
     await opened.store.run(partial(_connect, opened))
     try:
         await app.run(opened.settings, opened.clock, opened.store, opened.vault, opened.gateway, stop=stop)
@@ -181,6 +202,7 @@ def _seams(life: Life, loop: Loop, striker: Striker, line: Line) -> Iterator[Non
         (loop, "create_connection", create_connection),
         (instance, "SystemClock", lambda: LoopClock(loop, asleep)),
         (app, "_announce", _say_nothing),
+        (instance, "add_paper", _add_nothing),
         (app, "make_request", lambda *_, **__: PipeRequest(loop, line, striker, rng)),
         (sqlite3, "connect", connected),
         (sqlite_utils.Migrations, "apply", applied),
@@ -190,7 +212,7 @@ def _seams(life: Life, loop: Loop, striker: Striker, line: Line) -> Iterator[Non
     ]
     if life.is_upgraded:
         newer = upgraded()
-        changes += [(database, "migrations", newer), (check, "migrations", newer)]
+        changes += [(database, "MIGRATIONS", newer), (check, "MIGRATIONS", newer)]
     with ExitStack() as stack:
         for owner, name, instead in changes:
             stack.enter_context(patch.object(owner, name, instead))
@@ -201,18 +223,19 @@ async def _say_nothing(*_: object) -> None:
     """Stands for the setting of the menus: a fifth of what a life takes, and none of it is an order's."""
 
 
-def upgraded() -> sqlite_utils.Migrations:
-    """Return the migrations of a version to come."""
-    newer = sqlite_utils.Migrations(schema.migrations.name)
-    newer()(schema.first)
+def _add_nothing(*_: object) -> None:
+    """Stands for the paper exchange: a third of what a start takes, and none of it is an order's."""
 
-    @newer()
-    def second(db: sqlite_utils.Database) -> None:
+
+def upgraded() -> dict[str, Callable[[sqlite3.Connection], None]]:
+    """Return the migrations of a version to come."""
+
+    def second(db: sqlite3.Connection) -> None:
         db.execute("CREATE TABLE later(id INTEGER PRIMARY KEY) STRICT")
         db.execute("ALTER TABLE orders ADD COLUMN later TEXT NOT NULL DEFAULT ''")
         db.execute("INSERT INTO later SELECT id FROM orders")
 
-    return newer
+    return {**schema.MIGRATIONS, "second": second}
 
 
 class _Errors(logging.Handler):

@@ -33,39 +33,39 @@ def reading(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def unsettled(database: Path, exchange: Exchange) -> list[str]:
-    """Return what the bot has still to find out or to tell."""
+    """Return what the bot has still to hear, to find out or to tell."""
     with reading(database) as db:
-        waiting = db.execute("SELECT kind FROM outbox").fetchall()
-        return [f"untold: {row['kind']}" for row in waiting] + wrong_verdicts(_rows(db), exchange)
+        return _unfinished(db) + wrong_verdicts(_rows(db), exchange)
 
 
-def judged(database: Path, exchange: Exchange, telegram: LocalTelegram, wanted: Decimal, lives: int) -> list[str]:
-    """Return everything that ought not to be, in words.
+def judged(
+    database: Path, exchange: Exchange, telegram: LocalTelegram, wanted: list[Decimal], since: int, kills: int
+) -> list[str]:
+    """Return everything that ought not to be, in words: of the latest wish, and of those before it.
 
     Args:
         database: The bot's file.
         exchange: What really happened.
         telegram: What was shown.
-        wanted: The quantity that the person wanted once.
-        lives: How often the bot was started.
+        wanted: The quantities that the person wanted, each once.
+        since: The newest message from before the latest wish.
+        kills: How often the bot was killed over the latest wish.
     """
     with reading(database) as db:
         rows = _rows(db)
         broken = wrong_verdicts(rows, exchange)
         broken += _duplicates(rows, exchange, wanted)
         broken += _wrong_steps(db, rows, exchange)
-        broken += _wrong_cards(rows, telegram, lives)
+        broken += _wrong_cards(rows, telegram, since, kills)
         if number := events.verify_chain(db):
             broken.append(f"chain: event {number} is not as it was written")
         if (found := db.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
             broken.append(f"damaged: {found}")
-        broken += [f"untold: {row['kind']}" for row in db.execute("SELECT kind FROM outbox").fetchall()]
-        broken += [
-            f"not handled: {row['payload']}"
-            for row in db.execute("SELECT payload FROM inbox WHERE payload IS NOT NULL").fetchall()
-        ]
-    for copy in (database.parent / "backups" / "copy.db", *database.parent.glob("*-before-migration-*.db")):
+        broken += _unfinished(db)
+    for copy in database.parent.glob("backups/*.db"):
         broken += _half_copy(copy)
+    for copy in database.parent.glob("*-before-migration-*.db"):
+        broken += _whole_copy(copy)
     return broken
 
 
@@ -83,11 +83,17 @@ def wrong_verdicts(rows: list[OrderRow], exchange: Exchange) -> list[str]:
     return wrong + [f"lost: no row knows {client_id}" for client_id in found]
 
 
+def _unfinished(db: sqlite3.Connection) -> list[str]:
+    untold = db.execute("SELECT kind FROM outbox").fetchall()
+    unheard = db.execute("SELECT payload FROM inbox WHERE payload IS NOT NULL").fetchall()
+    return [f"untold: {row['kind']}" for row in untold] + [f"not handled: {row['payload']}" for row in unheard]
+
+
 def _rows(db: sqlite3.Connection) -> list[OrderRow]:
     return [row_of(row) for row in db.execute("SELECT * FROM orders ORDER BY id")]
 
 
-def _duplicates(rows: list[OrderRow], exchange: Exchange, wanted: Decimal) -> list[str]:
+def _duplicates(rows: list[OrderRow], exchange: Exchange, wanted: list[Decimal]) -> list[str]:
     wrong = []
     sent = Counter(client_id for client_id, _ in exchange.placing)
     wrong += [f"duplicate: {client_id} was sent {count} times" for client_id, count in sent.items() if count > 1]
@@ -95,10 +101,11 @@ def _duplicates(rows: list[OrderRow], exchange: Exchange, wanted: Decimal) -> li
     wrong += [f"duplicate: {count} orders {client_id}" for client_id, count in accepted.items() if count > 1]
     ids = Counter(row.client_order_id for row in rows if row.client_order_id)
     wrong += [f"duplicate: {count} rows with id {client_id}" for client_id, count in ids.items() if count > 1]
-    bought = sum(placed.quantity == wanted for placed in exchange.orders)
-    if bought > 1 or len(exchange.orders) != bought:
-        wrong.append(f"duplicate: {len(exchange.orders)} orders for one wish")
-    return wrong
+    bought = Counter(placed.quantity for placed in exchange.orders)
+    wrong += [
+        f"duplicate: {count} orders for one wish of {quantity}" for quantity, count in bought.items() if count > 1
+    ]
+    return wrong + [f"duplicate: nobody wished for {quantity}" for quantity in bought if quantity not in wanted]
 
 
 def _wrong_steps(db: sqlite3.Connection, rows: list[OrderRow], exchange: Exchange) -> list[str]:
@@ -120,10 +127,11 @@ def _wrong_steps(db: sqlite3.Connection, rows: list[OrderRow], exchange: Exchang
     return wrong
 
 
-def _wrong_cards(rows: list[OrderRow], telegram: LocalTelegram, lives: int) -> list[str]:
+def _wrong_cards(rows: list[OrderRow], telegram: LocalTelegram, since: int, kills: int) -> list[str]:
     wrong = []
     shown = {message.id: message.text for message in telegram.messages(ANN) if message.sender.id != ANN}
-    others = {number: text for number, text in shown.items() if " · limit · " in text or " · market · " in text}
+    cards = {number: text for number, text in shown.items() if " · limit · " in text or " · market · " in text}
+    others = {number: text for number, text in cards.items() if number > since}
     for row in rows:
         if row.message_id is None:
             if row.state != "expired":
@@ -135,18 +143,24 @@ def _wrong_cards(rows: list[OrderRow], telegram: LocalTelegram, lives: int) -> l
         is_closed_by_hand = row.state == "not_placed" and said.startswith(f"#{row.id} is closed as not placed")
         if said != due and not is_closed_by_hand:
             wrong.append(f"card: #{row.id} is {row.state}; it says {said!r}")
-    if len(others) > lives - 1:
+    if len(others) > kills:
         wrong.append(f"card: more cards than crashes belong to no order: {list(others.values())}")
     told = [*shown.values(), *(answer.text for answer in telegram.answers)]
     return wrong + [f"told: {text}" for text in told if "inside the bot" in text]
 
 
 def _half_copy(copy: Path) -> list[str]:
-    """Return what is wrong with a copy: one that is only half there must not pass for a whole one."""
-    if not copy.exists():
-        return []
+    return [] if _damage(copy) else [f"backup: {copy} passes for whole, though its making was cut short"]
+
+
+def _whole_copy(copy: Path) -> list[str]:
+    damage = _damage(copy)
+    return [f"backup: {copy.name} is not whole: {damage}"] if damage else []
+
+
+def _damage(copy: Path) -> str:
     try:
         verify(copy, events_are_whole)
-    except BotError:
-        return [] if copy.parent.name == "backups" else [f"backup: {copy.name} is not whole"]
-    return [f"backup: {copy} passes for whole, though its making was cut short"] if copy.name == "copy.db" else []
+    except BotError as error:
+        return str(error)
+    return ""

@@ -1,7 +1,7 @@
-"""Runs cases: one warmed process, from which each life of the bot is forked.
+"""Runs cases: the process that the worlds are in, and beside it the one that the bot's lives are forked from.
 
-As a program it reads one case a line as JSON and writes its outcome as JSON. By hand, to see a seed again:
-`python -m tests.crash.nursery "half written" label 7 [DEFECT]`.
+As a program it reads one case a line as JSON and writes its outcome as JSON. By hand, to see the five wishes from seed
+10 on again: `python -m tests.crash.nursery "half written" label 10 5 [DEFECT]`.
 """
 
 from __future__ import annotations
@@ -15,19 +15,15 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bot.accounts.vault import create_master_key
-from bot.config import Settings
 from bot.store.database import Store
-from tests.crash.inside import ANN
 from tests.crash.outside import Case, Outcome, World
-from tests.simulation.defects import DEFECTS, built_in
-
-_TOKEN = "123456789:crash-token-that-must-not-leak"
+from tests.crash.zygote import Zygote
 
 
 class Nursery:
@@ -35,10 +31,12 @@ class Nursery:
 
     Args:
         directory: Where.
+        zygote: What the bot's lives are forked from.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, zygote: Zygote) -> None:
         self._directory = directory
+        self._zygote = zygote
         self._key_file = directory / "keys" / "master.key"
         create_master_key(self._key_file)
         self._empty = directory / "empty.db"
@@ -47,32 +45,27 @@ class Nursery:
 
     def run(self, case: Case, defect: str = "") -> Outcome:
         """Let a world happen; with a defect of the simulation built into the bot, if one is named."""
-        with self._world(case) as world, built_in(DEFECTS[defect]) if defect else nullcontext():
-            return world.run()
+        with self._place(case) as directory:
+            return World(case, directory, self._key_file, self._zygote, defect=defect).run()
 
     def warm_up(self) -> None:
         """Make once what is made only once."""
-        with self._world(Case("confirmed", "label", 1)) as world:
-            world.warm_up()
+        case = Case("reconcile committed", "label", 1, wishes=4)
+        with self._place(case) as directory:
+            outcome = World(case, directory, self._key_file, self._zygote, is_peaceful=True).run()
+        if outcome.broken:
+            raise RuntimeError(f"the bot cannot live here even unharmed: {outcome.broken}")
 
     @contextmanager
-    def _world(self, case: Case) -> Iterator[World]:
+    def _place(self, case: Case) -> Iterator[Path]:
+        """Make a directory as the bot finds it: with an empty database, or with none for its migration."""
         self._number += 1
         directory = self._directory / str(self._number)
         directory.mkdir(mode=0o700)
         if case.failpoint != "migration step" or case.seed % 2 == 0:
             shutil.copy(self._empty, directory / "tradewire.db")
-        settings = Settings.model_validate(
-            {
-                "telegram": {"token": _TOKEN},
-                "access": {"owner": ANN},
-                "storage": {"directory": directory},
-                "vault": {"key_file": self._key_file},
-                "exchanges": {"acme": {"base_url": "http://127.0.0.1:9"}},
-            }
-        )
         try:
-            yield World(case, settings)
+            yield directory
         finally:
             shutil.rmtree(directory)
 
@@ -85,13 +78,15 @@ def nursery() -> Iterator[Nursery]:
     logging.getLogger().setLevel(logging.ERROR)
     place = Path("/dev/shm")
     directory = Path(tempfile.mkdtemp(prefix="tradewire-crash-", dir=place if place.is_dir() else None))
+    zygote = Zygote()
     try:
-        found = Nursery(directory)
+        found = Nursery(directory, zygote)
         found.warm_up()
         gc.collect()
-        gc.freeze()  # the collector of a child must not touch, and so copy, all that it shares with its parent
+        gc.freeze()
         yield found
     finally:
+        zygote.close()
         shutil.rmtree(directory)
 
 
@@ -99,8 +94,9 @@ def main(arguments: list[str]) -> None:
     """Run one case by hand, or those that come in."""
     with nursery() as found:
         if arguments:
-            name, memory, seed, *defect = arguments
-            print(json.dumps(asdict(found.run(Case(name, memory, int(seed)), *defect)), indent=2, ensure_ascii=False))  # type: ignore[arg-type]
+            name, memory, seed, wishes, *defect = arguments
+            case = Case(name, memory, int(seed), int(wishes))  # type: ignore[arg-type]
+            print(json.dumps(asdict(found.run(case, *defect)), indent=2, ensure_ascii=False))
             return
         for line in sys.stdin:
             wanted: dict[str, Any] = json.loads(line)

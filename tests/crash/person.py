@@ -44,28 +44,32 @@ class Plot:
 
 
 class Person:
-    """Wants one thing, once.
+    """Wants one thing, once, and looks only at what the chat says of it.
 
     Args:
         telegram: Where the cards are.
         exchange: Where a careful person looks.
         rng: Chance.
         plot: What is wanted.
+        number: Which of a person's wishes this is. Those of one world differ in their quantity.
 
     Attributes:
+        quantity: How much is wanted.
+        since: The newest message from before; those up to it tell of other wishes.
         is_done: Whether the cards say that it happened, or it was tried often enough.
     """
 
-    def __init__(self, telegram: Telegram, exchange: Exchange, rng: Random, plot: Plot) -> None:
+    def __init__(self, telegram: Telegram, exchange: Exchange, rng: Random, plot: Plot, number: int) -> None:
         self._telegram, self._exchange, self._rng = telegram, exchange, rng
         self._plot = plot
         side = rng.choice(("buy", "sell"))
-        self.quantity = Decimal(rng.randrange(10_000, 20_000)) / 1_000_000
+        self.quantity = Decimal(10_000 + 10 * rng.randrange(1_000) + number % 10) / 1_000_000
         price = "" if plot.at_market else {"buy": " @ 50000", "sell": " @ 70000"}[side]
         self._command = f"/{side} BTC/USDT {self.quantity}{price}"
         self._orders = 0
         self._ordered_at = 0.0
         self._presses: dict[tuple[int, str], list[float]] = {}
+        self.since = max((each.id for each in telegram.messages(ANN)), default=0)
         self.is_done = False
 
     def glance(self, now: float) -> None:
@@ -74,7 +78,8 @@ class Person:
         Args:
             now: Seconds.
         """
-        cards = [each for each in self._telegram.messages(ANN) if each.sender.id != ANN]
+        messages = self._telegram.messages(ANN)
+        cards = [each for each in messages if each.sender.id != ANN and each.id > self.since]
         says = [said for each in cards if (said := self._said(each, now)) is not None]
         self.is_done = "done" in says or (self._orders == _MOST_ORDERS and set(says) <= {"failed"})
         if self.is_done:
@@ -124,7 +129,8 @@ class Person:
         self._press(message, offer, now)
 
     def _exists(self) -> bool:
-        return bool(self._exchange.under_way or self._exchange.orders)
+        placed = (each.quantity for each in self._exchange.orders)
+        return bool(self._exchange.under_way) or self.quantity in placed
 
     def _press(self, message: Message, label: str, now: float) -> None:
         pressed = self._presses.setdefault((message.id, label), [])

@@ -29,7 +29,7 @@ class StruckConnection(sqlite3.Connection):
         super().__init__(*path, **options)
         self.is_migrating = False
         self._striker = striker
-        self._before: Snapshot = (0, 0, {})
+        self._before: Snapshot | None = None
         self._changed_before = 0
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
@@ -40,11 +40,12 @@ class StruckConnection(sqlite3.Connection):
             return super().execute(sql, *values)
         if sql == "BEGIN IMMEDIATE":
             cursor = super().execute(sql)
-            self._before, self._changed_before = self._snapshot(), self.total_changes
+            self._before = self._snapshot() if self._striker.names_commits else None
+            self._changed_before = self.total_changes
             return cursor
         if self.total_changes == self._changed_before:
             return super().execute(sql)
-        names = list(_named(self._before, self._snapshot()))
+        names = [] if self._before is None else list(_named(self._before, self._snapshot()))
         for name in names:
             self._striker.reached(f"before commit: {name}")
         cursor = super().execute(sql)
@@ -200,12 +201,16 @@ class PipeRequest(BaseRequest):
 
     async def _get_updates(self, values: dict[str, str]) -> tuple[int, bytes]:
         until_us = self._loop.now_us + int(float(values.get("timeout", 0)) * 1e6)
+        offset = {"offset": values["offset"]} if "offset" in values else {}
         while True:
-            answer = self._ask("getUpdates", values)
+            answer = self._ask("getUpdates", offset)
             left_us = until_us - self._loop.now_us
             if answer["body"]["result"] or left_us <= 0:
                 return answer["status"], json.dumps(answer["body"]).encode()
             await asyncio.sleep(min(left_us, max(1000, answer["next_us"] - self._loop.now_us)) / 1e6)
 
     def _ask(self, name: str, values: dict[str, str]) -> dict[str, Any]:
-        return self._line.ask(call=name, values=values, now_us=self._loop.now_us)
+        answer = self._line.ask(call=name, values=values, now_us=self._loop.now_us)
+        if answer["blow"]:
+            self._striker.wait_for(**answer["blow"])
+        return answer

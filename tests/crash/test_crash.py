@@ -7,8 +7,9 @@ import pytest
 from tests.crash.conftest import Cases
 from tests.crash.exchange import MEMORIES
 from tests.crash.failpoints import STRIKES
+from tests.crash.outside import Case, worlds
 
-SEEDS = 1
+SEEDS = 10
 NIGHTLY_SEEDS = 1_000
 DEFECT_SEEDS = 2
 _NIGHTLY_SECONDS = 3_600
@@ -55,11 +56,11 @@ NOT_BUILT = {"rotation row"}
 def run(cases: Cases, failpoint: str, seeds: range) -> None:
     """Kill the bot at a failpoint on each kind of exchange, and fail with the command that repeats it."""
     for memory in MEMORIES:
-        for seed in seeds:
-            found = cases.run(failpoint, memory, seed)
-            again = f'python -m tests.crash.nursery "{failpoint}" "{memory}" {seed}'
-            assert not found["broken"], "\n".join([f"again: {again}", *found["broken"]])
-            assert STRIKES[failpoint].moment in found["struck"], again
+        for case in worlds(failpoint, memory, seeds):
+            found = cases.run(case)
+            again = f"again: python -m tests.crash.nursery {case}"
+            assert not found["broken"], "\n".join([again, *found["broken"]])
+            assert found["struck"].count(STRIKES[failpoint].moment) >= case.wishes, again
 
 
 def test_failpoints_are_all_struck_but_those_of_features_to_come() -> None:
@@ -98,6 +99,6 @@ def test_bot_with_protection_taken_out_fails_when_killed(cases: Cases, defect: s
     caught = {
         memory
         for memory in MEMORIES
-        if any(cases.run(failpoint, memory, seed, defect)["broken"] for seed in range(DEFECT_SEEDS))
+        if any(cases.run(Case(failpoint, memory, seed), defect)["broken"] for seed in range(DEFECT_SEEDS))
     }
     assert caught == set(MEMORIES)
