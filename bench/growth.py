@@ -26,9 +26,9 @@ def main(*, smoke: bool) -> None:
     if not smoke:
         note = (
             "Ratios to the first line of each kind. From the press of Confirm to the stored answer, one order after "
-            "another, with the default limits so wide that they never hold. An idle look is what the reconciler does "
-            "at least each second when no order is to be asked after, in the processor's time. One core, three "
-            "alternating rounds, medians. Goal: 1.\n\n"
+            "another, with the default limits so wide that they never hold, and none for open orders. An idle look is "
+            "what the reconciler does at least each second when no order is to be asked after, in the processor's "
+            "time. One core, three alternating rounds, medians. Goal: 1.\n\n"
         )
         write("growth", f"## An order as the bot grows\n\n{note}{text}")
 
@@ -36,7 +36,7 @@ def main(*, smoke: bool) -> None:
 def _rows(origin: str, case: str, *, smoke: bool) -> list[list[str]]:
     title, sizes = CASES[case]
     sizes = SMOKE[case] if smoke else sizes
-    rounds, orders, looks = (1, 2, 1) if smoke else (3, 60, 3)
+    rounds, orders, looks = (1, 2, 1) if smoke else (3, 40, 3)
     figures = []
     with started(_commands(origin, case, sizes, "orders")) as clients:
         for figure in ("time", "cpu"):

@@ -24,8 +24,11 @@ _COPIED = (
     "exchange, symbol, side, params, params_hash, intent, expires_ms"  # of a real proposal, so that all can be read
 )
 _DEFAULT = ceiling_of(LimitSettings())
-CEILING = Limits(open=10**9, minute=10**9, collar=_DEFAULT.collar, slippage=_DEFAULT.slippage)
-"""The limits that hold by default, so wide that they never do: what they look at is looked at."""
+CEILING = Limits(minute=10**9, collar=_DEFAULT.collar, slippage=_DEFAULT.slippage)
+"""The limits that hold by default, so wide that they never do: what they look at is looked at.
+
+None for open orders, of which some have very many here: they are counted no further than their limit, by default 100.
+"""
 
 
 def fill(db: Connection, case: str, size: int, now_ms: int) -> None:

@@ -120,10 +120,9 @@ def check(db: Connection, limits: Limits, order: Order, now_ms: int) -> None:
         return
     if limits.day is not None:
         _check_day(limits.day, order, _sent_since(db, order, profit.midnight(now_ms)))
-    if limits.open is not None and (count := _open_orders(db, order)) >= limits.open:
-        raise LimitReached(
-            f"You have {count} orders open or in doubt, and your limit is {limits.open}.", code="LIMIT_OPEN"
-        )
+    if limits.open is not None and _open_orders(db, order, limits.open) == limits.open:
+        text = f"You have as many orders open or in doubt as your limit allows: {limits.open}."
+        raise LimitReached(text, code="LIMIT_OPEN")
     if limits.minute is not None:
         _check_rate(limits.minute, _sent_since(db, order, now_ms - _MINUTE_MS + 1), now_ms)
     if limits.loss is not None and order.side == "buy":
@@ -246,12 +245,14 @@ def _sent_since(db: Connection, order: Order, since_ms: int) -> list[OrderRow]:
     return [row for row in found if row.id != order.id and _is_alike(row, order)]
 
 
-def _open_orders(db: Connection, order: Order) -> int:
+def _open_orders(db: Connection, order: Order, most: int) -> int:
+    """Count what the person has open or in doubt, but no further than `most`."""
     query = (
-        "SELECT count(*) AS n FROM orders WHERE user_id=? AND id IS NOT ? AND exchange LIKE '%:paper' = ?"
-        " AND state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled')"
+        "SELECT count(*) AS n FROM (SELECT 1 FROM orders WHERE user_id=? AND id IS NOT ?"
+        " AND exchange LIKE '%:paper' = ?"
+        " AND state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled') LIMIT ?)"
     )
-    return int(db.execute(query, (order.user_id, order.id, order.is_paper)).fetchone()["n"])
+    return int(db.execute(query, (order.user_id, order.id, order.is_paper, most)).fetchone()["n"])
 
 
 def _is_alike(row: OrderRow, order: Order) -> bool:

@@ -11,6 +11,7 @@ from tests.trading.conftest import Room
 
 BOUNDED = {
     "SCAN events",  # the newest one
+    "SCAN (subquery-1)",  # of open orders, no more than their limit
     "SEARCH orders USING INDEX orders_doubted (account_id=?)",
     "SEARCH orders USING INDEX orders_ended (updated_ms>?)",
     "SEARCH orders USING INDEX orders_in_doubt (account_id=?)",

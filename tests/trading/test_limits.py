@@ -111,7 +111,7 @@ async def test_open_orders_at_the_limit_let_no_more_through(room: Room) -> None:
     """Open orders and doubtful ones count; one that ended makes room."""
     change(room, "open", 1)
     row = await room.placed()
-    with pytest.raises(LimitReached, match="1 orders open or in doubt"):
+    with pytest.raises(LimitReached, match="as many orders open or in doubt as your limit allows: 1"):
         await room.propose()
     room.exchange.fill("0.5")
     room.reconciler.watch(row.id)
