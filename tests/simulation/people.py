@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any, Literal
 from telegram.error import NetworkError, RetryAfter, TimedOut
 
 from bot.trading.intent import Amount, Fixed, Intent
-from tests.simulation.timeline import Timeline
+from tests.simulation.timeline import Timeline, pause
 
 Said = Literal["proposed", "sending", "doubt", "look", "live", "done", "failed"]
 HEADLINES: dict[str, Said] = {
@@ -71,6 +70,10 @@ class Telegram:
         self._last_update = 0
         self._last_message = 1000
 
+    @property
+    def is_down(self) -> bool:
+        return self.timeline.now_us < self.down_until_us
+
     def new_message_id(self) -> int:
         self._last_message += 1
         return self._last_message
@@ -86,9 +89,9 @@ class Telegram:
 
     async def say(self, chat_id: int, message_id: int | None, text: str, markup: Any) -> int:
         """Send or edit a message for the bot."""
-        await asyncio.sleep(self.rng.uniform(0.02, 0.2))
+        await pause(self.timeline, self.rng.uniform(0.02, 0.2))
         chance = 1.0 if self.is_calm else self.rng.random()
-        if self.timeline.now_us < self.down_until_us:
+        if self.is_down:
             raise NetworkError("no route")
         if chance < 0.01:
             raise RetryAfter(self.rng.randrange(1, 41))
@@ -166,6 +169,7 @@ class Person:
         self._telegram, self._timeline, self._rng = telegram, telegram.timeline, telegram.rng
         self._exists = exists
         self._begun = 0
+        self._by_card: dict[int, Want] = {}
 
     @property
     def is_done(self) -> bool:
@@ -185,7 +189,7 @@ class Person:
         """Read a message that is new or changed, and act on it."""
         if message is not self._telegram.messages[message.message_id]:
             return  # changed again meanwhile
-        want = next((each for each in self.wants[: self._begun] if message.message_id in each.cards), None)
+        want = self._by_card.get(message.message_id)
         want = want or next((each for each in self.wants[: self._begun] if _shows(message.text, each)), None)
         if want is None:
             if message.text.startswith(("✖", "I was away")) and not self._want.cards:
@@ -195,6 +199,7 @@ class Person:
         said: Said = headline or "proposed"
         is_news = want.cards.get(message.message_id) != said or said == "proposed"
         want.cards[message.message_id] = said
+        self._by_card[message.message_id] = want
         self._wait(want)
         if is_news and not want.is_over:
             self._react(want, said, message.message_id)

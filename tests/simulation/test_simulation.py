@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.simulation.defects import DEFECTS, Defect, built_in
 from tests.simulation.world import Outcome, simulate
 
-STORIES = 4_000
+STORIES = 20_000
 NIGHTLY_STORIES = 1_000_000
-SHARDS = 8
-NIGHTLY_SHARDS = 100
+SHARD_STORIES = 800  # some seconds, so that the shards spread evenly over the workers
+NIGHTLY_SHARD_STORIES = 8_000
 DEFECT_WORLDS = 12
 NIGHTLY_DEFECT_WORLDS = 1_500  # a hundred thousand orders
 _MOST_A_WORLD = 1_000
@@ -64,22 +65,31 @@ def stories_of(load: Load, total: int) -> int:
     return total * (4 if load is SELDOM else 1) // 5
 
 
+def shards_of(total: int, most: int) -> list[Any]:
+    """Return the shards of so many orders, as parameters: under which load, which shard, and how many orders."""
+    found = []
+    for name, load in (("seldom", SELDOM), ("often", OFTEN)):
+        stories = stories_of(load, total)
+        count = math.ceil(stories / most)
+        sizes = [stories * (shard + 1) // count - stories * shard // count for shard in range(count)]
+        found += [pytest.param(load, shard, size, id=f"{name}-{shard}") for shard, size in enumerate(sizes)]
+    return found
+
+
 @pytest.mark.timeout(_SECONDS)
-@pytest.mark.parametrize("shard", range(SHARDS))
-@pytest.mark.parametrize("load", [SELDOM, OFTEN], ids=["seldom", "often"])
-def test_orders_under_every_fault_are_never_doubled_lost_or_told_wrong(load: Load, shard: int) -> None:
+@pytest.mark.parametrize(("load", "shard", "stories"), shards_of(STORIES, SHARD_STORIES))
+def test_orders_under_every_fault_are_never_doubled_lost_or_told_wrong(load: Load, shard: int, stories: int) -> None:
     """And few doubts are left to people."""
-    stories = stories_of(load, STORIES) // SHARDS
     judged(run(seeds_of(shard), load, stories), load, stories)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(_NIGHTLY_SECONDS)
-@pytest.mark.parametrize("shard", range(NIGHTLY_SHARDS))
-@pytest.mark.parametrize("load", [SELDOM, OFTEN], ids=["seldom", "often"])
-def test_orders_under_every_fault_all_night_are_never_doubled_lost_or_told_wrong(load: Load, shard: int) -> None:
-    """A hundred times the same."""
-    stories = stories_of(load, NIGHTLY_STORIES) // NIGHTLY_SHARDS
+@pytest.mark.parametrize(("load", "shard", "stories"), shards_of(NIGHTLY_STORIES, NIGHTLY_SHARD_STORIES))
+def test_orders_under_every_fault_all_night_are_never_doubled_lost_or_told_wrong(
+    load: Load, shard: int, stories: int
+) -> None:
+    """Fifty times the same."""
     judged(run(seeds_of(1000 + shard), load, stories), load, stories)
 
 

@@ -7,8 +7,10 @@ import heapq
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 START_MS = 1_790_000_000_000
@@ -66,37 +68,37 @@ class Timeline:
         self.now_us = until
 
 
-class _Call:
-    """What the loop will call: the least that asyncio needs of a handle."""
+class _Call(partial[object]):
+    """What is ready to be called: the least that asyncio needs of a handle. Nobody cancels one but a timeout."""
 
-    __slots__ = ("_args", "_callback", "_context", "_is_cancelled", "_ready")
-
-    def __init__(
-        self, ready: deque[_Call], callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
-    ) -> None:
-        self._ready, self._callback, self._args, self._context = ready, callback, args, context
-        self._is_cancelled = False
-
-    def __call__(self) -> None:
-        """Be due."""
-        if not self._is_cancelled:
-            self._ready.append(self)
-
-    def run(self) -> None:
-        if not self._is_cancelled:
-            if self._context is None:
-                self._callback(*self._args)
-            else:
-                self._context.run(self._callback, *self._args)
+    __slots__ = ()
 
     def cancel(self) -> None:
-        self._is_cancelled = True
+        asyncio.get_running_loop().forget(self)  # type: ignore[attr-defined]
+
+
+class _Timer:
+    """What the loop will call. An event of the timeline."""
+
+    __slots__ = ("_callback", "_loop")
+
+    def __init__(self, loop: VirtualLoop, callback: Callable[[], object]) -> None:
+        self._loop = loop
+        self._callback: Callable[[], object] | None = callback
+
+    def __call__(self) -> None:
+        """Be due. Nothing is ready then, so that it need not stand in line."""
+        if self._callback is not None and not self._loop.is_closed():
+            self._callback()
+
+    def cancel(self) -> None:
+        self._callback = None
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """An asyncio event loop whose waiting is a jump along a `Timeline`. No selector, no thread, no real time.
 
-    Half of what a world costs would be asyncio's own; so timers are events of the timeline, and a call is a `_Call`.
+    Half of what a world costs would be asyncio's own; so a timer is an event of the timeline, and a call is a `_Call`.
     """
 
     def __init__(self, timeline: Timeline) -> None:
@@ -108,22 +110,30 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._timeline.now_us / 1e6
 
+    def create_task(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None
+    ) -> Any:
+        return asyncio.Task(coro, loop=self, name=name or "", context=context)
+
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
-        call = _Call(self._due, callback, args, context)
+        call = _Call(callback, *args) if context is None else _Call(context.run, callback, *args)
         self._due.append(call)
         return call
 
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Any:
-        call = _Call(self._due, callback, args, context)
-        self._timeline.at(self._timeline.now_us + math.ceil(delay * 1e6), call)
-        return call
+        timer = _Timer(self, partial(callback, *args) if context is None else partial(context.run, callback, *args))
+        self._timeline.at(self._timeline.now_us + math.ceil(delay * 1e6), timer)
+        return timer
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
-        call = _Call(self._due, callback, args, context)
-        self._timeline.at(math.ceil(when * 1e6), call)
-        return call
+        return self.call_later(when - self.time(), callback, *args, context=context)
+
+    def forget(self, call: _Call) -> None:
+        """Leave a call out, if it is still to be made."""
+        with suppress(ValueError):
+            self._due.remove(call)
 
     def run_forever(self) -> None:
         """Run until `stop`: what is ready first; when nothing is, what the future brings."""
@@ -132,7 +142,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         try:
             while not self._is_stopped:
                 if due:
-                    due.popleft().run()
+                    due.popleft()()
                 else:
                     happen()
         finally:
@@ -145,6 +155,20 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         raise AssertionError("there is one thread")
+
+
+def pause(timeline: Timeline, seconds: float) -> Awaitable[None]:
+    """Return what sleeps as `asyncio.sleep` does, and costs less."""
+    if seconds <= 0:
+        return asyncio.sleep(0)
+    sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    timeline.at(timeline.now_us + math.ceil(seconds * 1e6), partial(_wake, sleeper))
+    return sleeper
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
 
 
 class VirtualClock:
@@ -160,4 +184,4 @@ class VirtualClock:
         return self._timeline.now_us / 1e6
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds + self._timeline.overslept_seconds)
+        await pause(self._timeline, seconds + self._timeline.overslept_seconds)

@@ -1,41 +1,17 @@
-"""An exchange in the simulation: what it keeps, how it misbehaves, and the plugin that speaks to it."""
+"""An exchange in the simulation: what it keeps, and how it misbehaves. Its plugin is in `tests.simulation.plugin`."""
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
 from random import Random
 from typing import Any, Literal, TypeAlias
 
-from bot import (
-    Balance,
-    Base,
-    Capabilities,
-    ClientId,
-    Credentials,
-    ExchangeError,
-    ExchangeInfo,
-    Flow,
-    InsufficientFunds,
-    Limit,
-    Market,
-    Order,
-    OrderAck,
-    OrderBook,
-    OrderNotFound,
-    OrderReport,
-    OutcomeUnknown,
-    RateLimited,
-    Request,
-    Response,
-    Ticker,
-    hookimpl,
-)
-from bot.exchanges import registry
-from bot.exchanges.registry import Plugin, Registered
+import msgspec
+
+from bot import Request, Response
 from tests.simulation.timeline import Timeline
 
 Memory: TypeAlias = Literal["forever", "while open", "label", "none"]
@@ -45,19 +21,6 @@ MEMORIES: tuple[Memory, ...] = ("forever", "while open", "label", "none")
 WINDOWS = (10, 35, 10, None)
 """Documented seconds of validity, drawn for each exchange of a world; `None` proves no absence."""
 
-MARKETS = tuple(
-    Market(
-        symbol=f"{base}/USDT",
-        exchange_symbol=f"{base}USDT",
-        base=base,
-        quote="USDT",
-        price_step=Decimal("0.01"),
-        quantity_step=Decimal("0.000001"),
-        quote_step=Decimal("0.01"),
-    )
-    for base in ("BTC", "ETH")
-)
-REFUSALS: dict[str, type[ExchangeError]] = {"POOR": InsufficientFunds, "BUSY": RateLimited, "GONE": OrderNotFound}
 STALE_SECONDS = 3.0
 LATE_SECONDS = 120.0
 VERY_LATE_SECONDS = 400.0
@@ -157,6 +120,7 @@ class Venue:
         self.name, self.memory, self.window_seconds = name, memory, window_seconds
         self.timeline, self.rng = timeline, rng
         self.orders: list[Placed] = []
+        self._of: defaultdict[str, list[Placed]] = defaultdict(list)
         self.placing: list[tuple[str, str]] = []
         self.under_way = 0
         self.down_until_us = 0
@@ -207,17 +171,18 @@ class Venue:
     def find(self, owner: str, query: dict[str, str]) -> list[dict[str, Any]]:
         """Return what a look for an order shows: by its client id, or all that look like it where ids are nothing."""
         names = ("symbol", "side", "quantity", "price") if self.memory == "none" else ("client_id",)
-        found = [each for each in self.orders if each.owner == owner and _looks(each, names) == _looks(query, names)]
+        looks = _looks(query, names)
+        found = [each for each in self._of[owner] if _looks(each, names) == looks]
         return [row for each in found if (row := self._seen(each)) is not None]
 
     def get(self, owner: str, order_id: str) -> dict[str, Any] | None:
         """Return one order as a replica shows it."""
-        found = next(each for each in self.orders if (each.owner, each.id) == (owner, order_id))
+        found = next(each for each in self._of[owner] if each.id == order_id)
         return self._seen(found)
 
     def cancel(self, owner: str, order_id: str) -> bool:
         """Cancel an order, now or in a moment, as long as it is not done."""
-        found = next(each for each in self.orders if (each.owner, each.id) == (owner, order_id))
+        found = next(each for each in self._of[owner] if each.id == order_id)
         if found.state not in ("open", "partially_filled"):
             return False
         self._soon(self.rng.choice((0.001, 0.5, 2.0)), found, "canceled", None)
@@ -233,7 +198,7 @@ class Venue:
         body, owner = request.json, request.headers["key"]
         if self.window_seconds is not None and self.now_ms > int(request.headers["time"]) + self.window_seconds * 1000:
             return None
-        same = [each for each in self.orders if (each.owner, each.client_id) == (owner, body["client_id"])]
+        same = [each for each in self._of[owner] if each.client_id == body["client_id"]]
         if self.memory == "forever" and same:
             return None
         if self.memory == "while open" and any(each.state in ("open", "partially_filled") for each in same):
@@ -253,6 +218,7 @@ class Venue:
             history=[(self.timeline.now_us, "open", Decimal(0))],
         )
         self.orders.append(placed)
+        self._of[owner].append(placed)
         self.timeline.stir()
         self._trade(placed)
         return placed
@@ -304,123 +270,12 @@ class Venue:
 
 
 def _looks(of: Placed | dict[str, str], names: tuple[str, ...]) -> list[str]:
-    values = of if isinstance(of, dict) else {name: getattr(of, name) for name in names}
-    return [str(values[name] or "") for name in names]
+    return [str((of[name] if isinstance(of, dict) else getattr(of, name)) or "") for name in names]
 
 
 def reply(data: Any, *, code: str = "0", status: int = 200) -> Response:
     """Return a reply as these exchanges write it."""
-    return Response(status, {}, json.dumps({"code": code, "data": data}).encode())
+    return Response(status, {}, _encoded({"code": code, "data": data}))
 
 
-class VenuePlugin:
-    """The plugin for an exchange of the simulation."""
-
-    def __init__(self, name: str, memory: Memory, window_seconds: int | None) -> None:
-        self._by_look = memory == "none"
-        self.info = ExchangeInfo(
-            id=name,
-            title=name.capitalize(),
-            hosts={"api": f"https://{name}.example"},
-            paths=("POST /place", "POST /cancel", "GET /*"),
-            limits={"orders": (Limit(10_000, 1),)},
-            client_id=ClientId(kind="counter") if memory == "none" else ClientId(),
-            capabilities=Capabilities(market_buy_in=frozenset({"base"}), absence_seconds=window_seconds),
-        )
-
-    @hookimpl
-    def exchange_info(self) -> ExchangeInfo:
-        return self.info
-
-    @hookimpl
-    def sign(self, request: Request, credentials: Credentials, timestamp: int) -> Request:
-        return request.with_headers({"key": credentials.key.reveal(), "time": str(timestamp)})
-
-    @hookimpl
-    def map_error(self, response: Response) -> ExchangeError | None:
-        if response.status >= 500:
-            return OutcomeUnknown("no clear answer", status=response.status)
-        code = response.json()["code"]
-        if code == "0":
-            return None
-        return REFUSALS.get(code, OutcomeUnknown)(f"It says {code}", code=code, status=response.status)
-
-    @hookimpl
-    def place_order(self, order: Order) -> Flow[OrderAck]:
-        body = {"client_id": order.client_order_id, "type": order.type, **_parameters(order)}
-        answer = yield Request.post("/place", body, places=True, costs={"orders": 1})
-        return OrderAck(answer.json()["data"]["id"], order.client_order_id)
-
-    @hookimpl
-    def find_order(self, order: Order) -> Flow[OrderReport | None]:
-        query = _parameters(order) if self._by_look else {"client_id": order.client_order_id}
-        rows = (yield Request.get("/find", query)).json()["data"]
-        if len(rows) > 1:
-            raise OutcomeUnknown("several orders look like it", code="AMBIGUOUS")
-        return _report(rows[0]) if rows else None
-
-    @hookimpl
-    def order_status(self, exchange_order_id: str) -> Flow[OrderReport]:
-        return _report((yield Request.get("/order", {"id": exchange_order_id})).json()["data"])
-
-    @hookimpl
-    def cancel_order(self, exchange_order_id: str) -> Flow[None]:
-        yield Request.post("/cancel", {"id": exchange_order_id})
-
-    @hookimpl
-    def balances(self) -> Flow[list[Balance]]:
-        yield Request.get("/balances")
-        return [Balance(asset, Decimal(1_000_000), Decimal(0)) for asset in ("BTC", "ETH", "USDT")]
-
-    @hookimpl
-    def markets(self) -> Flow[list[Market]]:
-        yield Request.get("/markets", auth="none")
-        return list(MARKETS)
-
-    @hookimpl
-    def ticker(self, market: Market) -> Flow[Ticker]:
-        price = Decimal((yield Request.get("/price", auth="none")).json()["data"])
-        return Ticker(exchange_symbol=market.exchange_symbol, last=price, bid=price, ask=price)
-
-    @hookimpl
-    def order_book(self) -> Flow[OrderBook]:
-        price = Decimal((yield Request.get("/price", auth="none")).json()["data"])
-        return OrderBook(((price, Decimal(100)),), ((price, Decimal(100)),))
-
-    @hookimpl
-    def server_time(self) -> Flow[int]:
-        return int((yield Request.get("/time", auth="none")).json()["data"])
-
-
-def _parameters(order: Order) -> dict[str, Any]:
-    assert isinstance(order.size, Base)
-    return {
-        "symbol": order.market.exchange_symbol,
-        "side": order.side,
-        "quantity": format(order.size.amount, "f"),
-        "price": "" if order.price is None else format(order.price, "f"),
-    }
-
-
-def _report(row: dict[str, Any]) -> OrderReport:
-    return OrderReport(
-        exchange_order_id=row["id"],
-        client_order_id=row["client_id"],
-        exchange_symbol=row["symbol"],
-        side=row["side"],
-        type=row["type"],
-        state=row["state"],
-        filled=Decimal(row["filled"]),
-        average_price=Decimal(60_000) if Decimal(row["filled"]) else None,
-        quantity=Decimal(row["quantity"]),
-        price=Decimal(row["price"]) if row["price"] else None,
-        fee=Decimal(0),
-        fee_asset="USDT",
-        created_ms=row["created_ms"],
-    )
-
-
-@lru_cache
-def registered(name: str, memory: Memory, window_seconds: int | None) -> Registered:
-    """Return an exchange's hooks. They keep nothing, so that every world can share them."""
-    return registry.register(Plugin(name, VenuePlugin(name, memory, window_seconds)))
+_encoded = msgspec.json.Encoder().encode

@@ -32,8 +32,9 @@ from bot.store.database import Connection, Store
 from bot.trading import client_ids, confirm, journal
 from bot.trading.law import LAW
 from bot.trading.orders import OrderRow, row_of
+from tests.simulation.disk import Disk
 from tests.simulation.people import Person, Telegram, Want, make_wants
-from tests.simulation.process import Disk, Process, read_update
+from tests.simulation.process import Process, read_update
 from tests.simulation.timeline import START_MS, Timeline
 from tests.simulation.venue import MEMORIES, USUAL, WINDOWS, Placed, Trouble, Venue
 
@@ -172,7 +173,7 @@ class World:
             self.telegram.is_calm = True
             self.crash_rate = 0
             if self._process is not None:
-                self._process.crash_rate = 0
+                self._process.life.crash_rate = 0
             for venue in self.venues.values():
                 venue.is_calm = True
             if self._is_quiet():
@@ -183,7 +184,7 @@ class World:
     def _end(self) -> None:
         self._is_over = True
         if self._process is not None:
-            self._process.die()
+            self._process.life.end()
 
     def _is_quiet(self) -> bool:
         """Say whether the bot and the exchanges agree, with nothing left to tell."""

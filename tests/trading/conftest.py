@@ -24,17 +24,14 @@ from bot import (
     ExchangeInfo,
     Fill,
     Flow,
-    InsufficientFunds,
     Limit,
     Market,
     NotSent,
     Order,
     OrderAck,
     OrderBook,
-    OrderNotFound,
     OrderReport,
     OutcomeUnknown,
-    RateLimited,
     Request,
     Response,
     Ticker,
@@ -56,34 +53,14 @@ from bot.trading.intent import Amount, Fixed, Intent
 from bot.trading.law import DOUBTFUL
 from bot.trading.orders import OrderRow
 from bot.trading.reconcile import Reconciler
+from tests.simulation.plugin import MARKETS
+from tests.simulation.plugin import REFUSALS as USUAL_REFUSALS
 
 ANN, BOB = 1001, 1002
 CHAT = 77
 START_MS = 1_790_000_000_000
-MARKET = Market(
-    symbol="BTC/USDT",
-    exchange_symbol="BTCUSDT",
-    base="BTC",
-    quote="USDT",
-    price_step=Decimal("0.01"),
-    quantity_step=Decimal("0.000001"),
-    quote_step=Decimal("0.01"),
-)
-OTHER_MARKET = Market(
-    symbol="ETH/USDT",
-    exchange_symbol="ETHUSDT",
-    base="ETH",
-    quote="USDT",
-    price_step=Decimal("0.01"),
-    quantity_step=Decimal("0.000001"),
-    quote_step=Decimal("0.01"),
-)
-REFUSALS: dict[str, type[ExchangeError]] = {
-    "POOR": InsufficientFunds,
-    "BUSY": RateLimited,
-    "GONE": OrderNotFound,
-    "MODE": WrongAccountMode,
-}
+MARKET, OTHER_MARKET = MARKETS
+REFUSALS = {**USUAL_REFUSALS, "MODE": WrongAccountMode}
 
 Fault: TypeAlias = Literal[
     "accept",
