@@ -16,11 +16,17 @@ DAY_MS = 86_400_000
 
 
 def expire(room: Room, now_ms: int, overdue: Collection[int] = ()) -> list[OrderRow]:
-    return room.store.transact(lambda db: ends.expire_old(db, now_ms, overdue))
+    is_due = room.store.transact(lambda db: ends.is_due(db, now_ms, overdue))
+    found = room.store.transact(lambda db: ends.expire_old(db, now_ms, overdue))
+    assert is_due == bool(found)
+    return found
 
 
 def ask_again(room: Room, now_ms: int) -> list[OrderRow]:
-    return room.store.transact(lambda db: ends.ask_again(db, now_ms))
+    is_due = room.store.transact(lambda db: ends.is_due(db, now_ms))
+    found = room.store.transact(lambda db: ends.ask_again(db, now_ms))
+    assert is_due == bool(found)
+    return found
 
 
 @pytest.mark.parametrize(("seconds", "due"), [(59.999, False), (60, True)])
