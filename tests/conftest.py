@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +19,20 @@ _ROOM = 1024**3
 
 
 def pytest_configure() -> None:
-    """Keep the files of tests in memory where there is room: they commit thousands of times, and nothing cuts power."""
+    """Keep the files of tests in memory where there is room: they commit thousands of times, and nothing cuts power.
+
+    What Python compiles is kept as well, whatever the environment says: else each worker compiles all tests, and each
+    program that a test starts all of the bot.
+    """
     if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """Count thousands of collected tests as what stays, or each collection of garbage looks through them again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import string
 import sys
 import tracemalloc
 from array import array
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from bot.redact import MARK, Redactor
 from tests.plain_redactor import FRAGMENT, PlainRedactor, forms_of, with_shapes_hidden
 from tests.security.canaries import CANARIES
 
-EXAMPLES, EXAMPLES_NIGHTLY = 150, 20_000
+EXAMPLES, EXAMPLES_NIGHTLY, EXAMPLES_OF_A_SHAPE = 150, 20_000, 50
 COUNTS = [EXAMPLES, pytest.param(EXAMPLES_NIGHTLY, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)])]
 BYTES_PER_PERSON = 2048
 """For key, secret, passphrase and data key, the texts themselves included."""
@@ -36,7 +37,11 @@ HOSTILE = {
     "hex of spaces": "20" * 16,
     "unchanged": "Az09_.~-" * 3,
 }
-_ALL = "".join(map(chr, (code for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000)))
+
+
+@cache
+def _every_character() -> str:
+    return "".join(map(chr, (code for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000)))
 
 
 def _knowing(*values: str) -> Redactor:
@@ -203,7 +208,7 @@ def test_redact_whatever_has_a_shape_is_looked_at_for_it(place: int) -> None:
     """The hints of a shape are in every text that has it: asking for them first leaves nothing out."""
     (_, _, shape, _) = redact._SHAPES[place]
 
-    @settings(max_examples=EXAMPLES, deadline=None)
+    @settings(max_examples=EXAMPLES_OF_A_SHAPE, deadline=None)
     @given(st.from_regex(shape, fullmatch=True), st.sampled_from(["", " ", "a", "5", "=", "'"]), st.booleans())
     def check(text: str, around: str, is_upper: bool) -> None:
         text = around + (text.upper() if is_upper else text) + around
@@ -215,7 +220,7 @@ def test_redact_whatever_has_a_shape_is_looked_at_for_it(place: int) -> None:
 def test_shapes_letters_of_hints_fold_from_all_that_match_them() -> None:
     """What a pattern takes for a letter of a hint without regard to case is that letter in the folded text too."""
     letters = sorted({letter for hints, *_ in redact._SHAPES for hint in hints for letter in hint})
-    found = {letter: re.findall(re.escape(letter), _ALL, re.IGNORECASE) for letter in letters}
+    found = {letter: re.findall(re.escape(letter), _every_character(), re.IGNORECASE) for letter in letters}
     assert [letter for letter in letters if {each.casefold() for each in found[letter]} != {letter}] == []
     assert "\u017f" in found["s"]
 
@@ -227,11 +232,11 @@ def test_redact_shape_in_letters_that_only_fold_is_hidden() -> None:
 
 def test_windows_space_is_the_same_to_a_pattern_and_to_split() -> None:
     """A window without a space lies within one of the words of a text, whatever kinds of space there are."""
-    assert "".join(re.findall(r"\S", _ALL)) == "".join(_ALL.split())
+    assert "".join(re.findall(r"\S", _every_character())) == "".join(_every_character().split())
 
 
 def test_forms_value_of_unchanged_characters_has_no_escapes() -> None:
     """For letters, digits and a few signs nothing is escaped anywhere, so that need not be tried."""
-    characters = "".join(redact._UNCHANGED.findall(_ALL))
+    characters = "".join(redact._UNCHANGED.findall(_every_character()))
     assert set(redact._escapes(characters)) == {characters}
     assert set(_LETTERS) < set(characters)

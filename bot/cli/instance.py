@@ -51,6 +51,7 @@ def open_instance(
     exchanges: dict[str, Exchange] | None = None,
     *,
     thorough: bool = False,
+    clock: Clock | None = None,
 ) -> Instance:
     """Open the database and the vault, and make the exchanges usable. No network traffic.
 
@@ -59,12 +60,13 @@ def open_instance(
         catalog: The plugins; those installed by default.
         exchanges: Filled with the exchanges in use; more may be added to it.
         thorough: Check all of the database first: the last bot on it did not end in order.
+        clock: The machine's by default.
 
     Raises:
         VaultError: The master key is missing or does not belong to this database; nothing was written.
         StoreError: The database cannot be used.
     """
-    clock = SystemClock()
+    clock = clock or SystemClock()
     redactor.register(settings.telegram.token.get_secret_value())
     redactor.register(settings.telegram.webhook_secret.get_secret_value())
     master = load_master_key(settings.vault.key_file)

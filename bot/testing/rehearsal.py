@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from inspect import isgenerator
 from typing import Any, ClassVar, NoReturn
 
@@ -282,7 +282,7 @@ class Rehearsal:
     def check_request(self, hook: str, request: Request) -> None:
         """Fail unless the core would let `request` through."""
         info, named = self.info, f"{request.method} {request.path}"
-        listed = any(re.fullmatch(re.escape(path).replace(r"\*", r"[^/?#\s]+"), named) for path in info.paths)
+        listed = _any_of(info.paths).fullmatch(named)
         unknown = ", ".join(request.costs.keys() - info.limits.keys())
 
         def needs(ok: object, what: str, remedy: str) -> None:
@@ -297,3 +297,8 @@ class Rehearsal:
             is_number = isinstance(leaf, float | Decimal)
             is_number |= isinstance(leaf, str) and bool(re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", leaf))
             needs(not is_number, f"sends the number {leaf!r}", 'Send numbers as text, by format(number, "f").')
+
+
+@cache
+def _any_of(paths: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(path).replace(r"\*", r"[^/?#\s]+") for path in paths))

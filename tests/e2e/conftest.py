@@ -18,6 +18,7 @@ from bot.accounts.vault import create_master_key
 from bot.chat import app
 from bot.chat.pacer import LOCAL
 from bot.cli.instance import Instance, open_instance
+from bot.clock import Clock, SystemClock
 from bot.config import Settings
 from bot.local.server import LocalServer
 from bot.local.telegram import LocalTelegram
@@ -25,6 +26,7 @@ from bot.testing.bitget import StrictBitget
 from bot.testing.strict import StrictServer
 from bot.trading.connect import connect
 from bot.web import doors
+from tests.e2e.clock import QuickClock
 from tests.e2e.postman import Postman, webhook
 
 TOKEN = "123456789:local-token-that-must-not-leak"
@@ -39,6 +41,7 @@ class Desk:
     telegram: LocalTelegram
     exchange: StrictBitget
     settings: Settings
+    clock: Clock
     instance: Instance | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -46,7 +49,7 @@ class Desk:
 
     async def start(self) -> None:
         """Start the bot, as `tradewire run` does."""
-        self.instance = open_instance(self.settings)
+        self.instance = open_instance(self.settings, clock=self.clock)
         self.stop = asyncio.Event()
         self.task = asyncio.create_task(self._run(self.instance))
 
@@ -140,11 +143,15 @@ MakeSettings = Callable[[Path], Settings]
 
 
 @asynccontextmanager
-async def neighbours(tmp_path: Path, mode: str = "classic") -> AsyncIterator[Desk]:
-    """Start the local Telegram and the strict Bitget, and make a configuration between them."""
-    telegram = LocalTelegram()
+async def neighbours(tmp_path: Path, mode: str = "classic", *, is_quick: bool = True) -> AsyncIterator[Desk]:
+    """Start the local Telegram and the strict Bitget, and make a configuration between them.
+
+    Not quick, for a bot that is a process of its own, all go by the machine's clock.
+    """
+    clock = QuickClock() if is_quick else SystemClock()
+    telegram = LocalTelegram(clock=lambda: clock.now_ms() / 1000)
     telegram.add_person(ANN, "Ann", "ann")
-    exchange = StrictBitget(mode=mode)  # type: ignore[arg-type]
+    exchange = StrictBitget(mode=mode, clock=clock.now_ms)  # type: ignore[arg-type]
     exchange.add_account(**KEY, balances={"USDT": Decimal(1000), "BTC": Decimal("0.5")})
     exchange.set_price("BTCUSDT", "60000.00", "60000.10")
     key_file = tmp_path / "keys" / "master.key"
@@ -152,6 +159,7 @@ async def neighbours(tmp_path: Path, mode: str = "classic") -> AsyncIterator[Des
     create_master_key(key_file)
     by_webhook = RECEIVING.get() == "webhook"
     async with (
+        clock.passing() if isinstance(clock, QuickClock) else nullcontext(),
         StrictServer(exchange) as strict,
         LocalServer(telegram, TOKEN) as local,
         Postman(telegram) if by_webhook else nullcontext(),
@@ -172,7 +180,7 @@ async def neighbours(tmp_path: Path, mode: str = "classic") -> AsyncIterator[Des
                 "exchanges": {"bitget": {"base_url": strict.url}},
             }
         )
-        desk = Desk(telegram, exchange, settings)
+        desk = Desk(telegram, exchange, settings, clock)
         desk.neighbours = set(asyncio.all_tasks())
         yield desk
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -22,7 +21,7 @@ CLASSIC, UNIFIED = "/api/v2/spot/trade/place-order", "/api/v3/trade/place-order"
 async def running(tmp_path: Path, mode: str = "classic", *, ahead_ms: int = 0) -> AsyncIterator[Desk]:
     """A running bot without a key, and a Bitget whose clock is `ahead_ms` ahead of ours."""
     async with neighbours(tmp_path, mode) as desk:
-        desk.exchange.clock = lambda: time.time_ns() // 1_000_000 + ahead_ms
+        desk.exchange.clock = lambda: desk.clock.now_ms() + ahead_ms
         await desk.start()
         yield desk
         await desk.end()
@@ -59,7 +58,7 @@ async def test_clock_off_by_a_minute_is_measured_and_corrected(tmp_path: Path, a
 
 async def test_clock_that_jumps_is_measured_again_for_a_read(desk: Desk) -> None:
     """A read that was refused for its time is signed anew by the right one."""
-    desk.exchange.clock = lambda: time.time_ns() // 1_000_000 + 60_000
+    desk.exchange.clock = lambda: desk.clock.now_ms() + 60_000
     desk.say("/balance")
     await desk.see("USDT", "1,000.00")
 
@@ -67,7 +66,7 @@ async def test_clock_that_jumps_is_measured_again_for_a_read(desk: Desk) -> None
 async def test_clock_that_jumps_under_an_order_refuses_it_and_the_next_works(desk: Desk) -> None:
     """An order is never sent twice: it ends as refused, and Again offers it anew with the clock corrected."""
     await desk.preview("/buy BTC/USDT 0.001 @ 50000")
-    desk.exchange.clock = lambda: time.time_ns() // 1_000_000 + 60_000
+    desk.exchange.clock = lambda: desk.clock.now_ms() + 60_000
     desk.press("Confirm")
     await desk.see("✖ Refused", "too far from Bitget's clock")
     assert (len(placed(desk)), desk.exchange.orders()) == (1, [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from bot.testing.sockets import SocketServer
 from bot.testing.strict import StrictServer
 from bot.trading.connect import connect
 from bot.trading.reconcile import Reconciler
+from tests.e2e.clock import QuickClock
 from tests.e2e.conftest import ANN, TOKEN, Desk
 
 pytestmark = pytest.mark.network
@@ -43,7 +43,7 @@ class BitoProDesk(Desk):
     async def start(self) -> None:
         """Start the bot with this plugin, installed or not."""
         catalog = registry.catalog([Plugin("bitopro", tradewire_bitopro)])
-        self.instance = open_instance(self.settings, catalog=catalog)
+        self.instance = open_instance(self.settings, catalog=catalog, clock=self.clock)
         self.stop = asyncio.Event()
         self.task = asyncio.create_task(self._run(self.instance))
 
@@ -85,15 +85,16 @@ class BitoProDesk(Desk):
 @asynccontextmanager
 async def neighbours(tmp_path: Path, *, ahead_ms: int = 0, streams: bool = False) -> AsyncIterator[BitoProDesk]:
     """Start the local Telegram and a strict BitoPro, whose clock is `ahead_ms` ahead of ours, and the bot."""
-    telegram = LocalTelegram()
+    clock = QuickClock()
+    telegram = LocalTelegram(clock=lambda: clock.now_ms() / 1000)
     telegram.add_person(ANN, "Ann", "ann")
-    exchange = StrictBitoPro(clock=lambda: time.time_ns() // 1_000_000 + ahead_ms)
+    exchange = StrictBitoPro(clock=lambda: clock.now_ms() + ahead_ms)
     exchange.add_account(**KEY, balances={"TWD": Decimal(100_000), "BTC": Decimal("0.5")})
     key_file = tmp_path / "keys" / "master.key"
     key_file.parent.mkdir()
     create_master_key(key_file)
     sockets = SocketServer(BitoProSockets(exchange))
-    async with StrictServer(exchange) as strict, sockets, LocalServer(telegram, TOKEN) as local:
+    async with clock.passing(), StrictServer(exchange) as strict, sockets, LocalServer(telegram, TOKEN) as local:
         settings = Settings.model_validate(
             {
                 "telegram": {"token": TOKEN, "base_url": local.base_url, "base_file_url": local.base_file_url},
@@ -105,7 +106,7 @@ async def neighbours(tmp_path: Path, *, ahead_ms: int = 0, streams: bool = False
                 },
             }
         )
-        desk = BitoProDesk(telegram, exchange, settings)
+        desk = BitoProDesk(telegram, exchange, settings, clock)
         desk.neighbours = set(asyncio.all_tasks())
         await desk.start()
         yield desk
@@ -226,7 +227,7 @@ async def test_clock_off_by_a_minute_is_measured_and_corrected(tmp_path: Path, a
 
 async def test_clock_that_jumps_is_measured_again(desk: BitoProDesk) -> None:
     """After a refused time the next request carries the right one."""
-    desk.exchange.clock = lambda: time.time_ns() // 1_000_000 + 60_000
+    desk.exchange.clock = lambda: desk.clock.now_ms() + 60_000
     desk.say("/balance")
     await desk.see("TWD", "100,000", "0.5")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -26,6 +25,7 @@ from bot.testing.sockets import SocketServer
 from bot.testing.strict import StrictServer
 from bot.trading.connect import KeyRefused, connect
 from bot.trading.reconcile import Reconciler
+from tests.e2e.clock import QuickClock
 from tests.e2e.conftest import ANN, TOKEN, Desk
 
 pytestmark = pytest.mark.network
@@ -44,7 +44,9 @@ class BitrueDesk(Desk):
 
     async def start(self) -> None:
         """Start the bot with this plugin alone, whether or not it is installed."""
-        self.instance = open_instance(self.settings, catalog=registry.catalog([Plugin("bitrue", tradewire_bitrue)]))
+        self.instance = open_instance(
+            self.settings, catalog=registry.catalog([Plugin("bitrue", tradewire_bitrue)]), clock=self.clock
+        )
         self.stop = asyncio.Event()
         self.task = asyncio.create_task(self._run(self.instance))
 
@@ -78,15 +80,21 @@ async def neighbours(
     tmp_path: Path, *, ahead_ms: int = 0, has_streams: bool = False
 ) -> AsyncIterator[tuple[BitrueDesk, SocketServer]]:
     """Start the local Telegram, the strict Bitrue, whose clock is `ahead_ms` before ours, and the bot between them."""
-    telegram = LocalTelegram()
+    clock = QuickClock()
+    telegram = LocalTelegram(clock=lambda: clock.now_ms() / 1000)
     telegram.add_person(ANN, "Ann", "ann")
-    exchange = StrictBitrue(clock=lambda: time.time_ns() // 1_000_000 + ahead_ms)
+    exchange = StrictBitrue(clock=lambda: clock.now_ms() + ahead_ms)
     exchange.add_account(**KEY, balances={"USDT": Decimal(1000), "BTC": Decimal("0.5")})
     key_file = tmp_path / "keys" / "master.key"
     key_file.parent.mkdir()
     create_master_key(key_file)
     sockets = BitrueSockets(exchange)
-    async with StrictServer(exchange) as strict, SocketServer(sockets) as pushes, LocalServer(telegram, TOKEN) as local:
+    async with (
+        clock.passing(),
+        StrictServer(exchange) as strict,
+        SocketServer(sockets) as pushes,
+        LocalServer(telegram, TOKEN) as local,
+    ):
         settings = Settings.model_validate(
             {
                 "telegram": {"token": TOKEN, "base_url": local.base_url, "base_file_url": local.base_file_url},
@@ -99,7 +107,7 @@ async def neighbours(
                 },
             }
         )
-        desk = BitrueDesk(telegram, exchange, settings)  # type: ignore[arg-type]
+        desk = BitrueDesk(telegram, exchange, settings, clock)  # type: ignore[arg-type]
         desk.neighbours = set(asyncio.all_tasks())
         await desk.start()
         yield desk, pushes
@@ -293,7 +301,7 @@ async def test_clock_off_by_a_minute_is_measured_and_allowed_for(tmp_path: Path,
 async def test_clock_moving_later_is_measured_again(desk: BitrueDesk, code: str) -> None:
     """Under whichever code the time is refused, the bot asks for it and reads once more."""
     desk.exchange.clock_code = code  # type: ignore[assignment]
-    desk.exchange.clock = lambda: time.time_ns() // 1_000_000 + 60_000
+    desk.exchange.clock = lambda: desk.clock.now_ms() + 60_000
     desk.say("/balance")
     await desk.see("1,000.00")
 

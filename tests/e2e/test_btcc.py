@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
@@ -34,6 +33,7 @@ from bot.testing.sockets import Peer, SocketServer, StrictSockets
 from bot.testing.strict import StrictServer
 from bot.trading.connect import KeyRefused, connect
 from bot.trading.reconcile import Reconciler
+from tests.e2e.clock import QuickClock
 from tests.e2e.conftest import ANN, TOKEN, Desk
 
 pytestmark = pytest.mark.network
@@ -47,7 +47,9 @@ class BtccDesk(Desk):
 
     async def start(self) -> None:
         """Start the bot with this plugin alone, whether or not it is installed."""
-        self.instance = open_instance(self.settings, catalog=registry.catalog([Plugin("btcc", tradewire_btcc)]))
+        self.instance = open_instance(
+            self.settings, catalog=registry.catalog([Plugin("btcc", tradewire_btcc)]), clock=self.clock
+        )
         self.stop = asyncio.Event()
         self.task = asyncio.create_task(self._run(self.instance))
 
@@ -64,14 +66,15 @@ class BtccDesk(Desk):
 @asynccontextmanager
 async def neighbours(tmp_path: Path, *, ahead_ms: int = 0, stream_url: str | None = None) -> AsyncIterator[BtccDesk]:
     """Start the local Telegram and the strict BTCC, whose clock is `ahead_ms` before ours, and the bot between them."""
-    telegram = LocalTelegram()
+    clock = QuickClock()
+    telegram = LocalTelegram(clock=lambda: clock.now_ms() / 1000)
     telegram.add_person(ANN, "Ann", "ann")
-    exchange = StrictBTCC(clock=lambda: time.time_ns() // 1_000_000 + ahead_ms)
+    exchange = StrictBTCC(clock=lambda: clock.now_ms() + ahead_ms)
     exchange.add_account(**KEY, balances={"USDT": Decimal(1000), "BTC": Decimal("0.5")})
     key_file = tmp_path / "keys" / "master.key"
     key_file.parent.mkdir()
     create_master_key(key_file)
-    async with StrictServer(exchange) as strict, LocalServer(telegram, TOKEN) as local:
+    async with clock.passing(), StrictServer(exchange) as strict, LocalServer(telegram, TOKEN) as local:
         settings = Settings.model_validate(
             {
                 "telegram": {"token": TOKEN, "base_url": local.base_url, "base_file_url": local.base_file_url},
@@ -81,7 +84,7 @@ async def neighbours(tmp_path: Path, *, ahead_ms: int = 0, stream_url: str | Non
                 "exchanges": {"btcc": {"base_url": strict.url, "stream_url": stream_url}},
             }
         )
-        desk = BtccDesk(telegram, exchange, settings)  # type: ignore[arg-type]
+        desk = BtccDesk(telegram, exchange, settings, clock)  # type: ignore[arg-type]
         desk.neighbours = set(asyncio.all_tasks())
         await desk.start()
         yield desk
@@ -454,7 +457,7 @@ async def test_clock_off_by_a_minute_is_measured_and_allowed_for(tmp_path: Path,
 
 async def test_clock_moving_later_is_measured_again(desk: BtccDesk) -> None:
     """A refused signature makes the bot ask for the time and read once more."""
-    desk.exchange.clock = lambda: time.time_ns() // 1_000_000 + 60_000
+    desk.exchange.clock = lambda: desk.clock.now_ms() + 60_000
     desk.say("/balance")
     await desk.see("1,000.00")
 

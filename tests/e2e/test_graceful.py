@@ -128,7 +128,7 @@ async def _ended(process: asyncio.subprocess.Process) -> int:
 
 async def test_unit_command_line_starts_the_bot_and_tells_the_service_manager(tmp_path: Path) -> None:
     """ExecStart with credentials and environment of the unit runs the bot; systemd hears ready, alive and stopping."""
-    async with neighbours(tmp_path) as desk:
+    async with neighbours(tmp_path, is_quick=False) as desk:
         manager = Manager(desk, tmp_path)
         with _notices(tmp_path) as listener:
             process = await manager.start({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "3000000"})
@@ -148,7 +148,7 @@ async def test_unit_command_line_starts_the_bot_and_tells_the_service_manager(tm
 
 async def test_unit_with_nothing_in_place_ends_with_every_reason_and_no_restart(tmp_path: Path) -> None:
     """Token, owner and master key missing are one message, and exit code 78."""
-    async with neighbours(tmp_path) as desk:
+    async with neighbours(tmp_path, is_quick=False) as desk:
         manager = Manager(desk, tmp_path)
         for name, text in (("config.toml", ""), ("telegram-token", "")):
             (manager.credentials / name).chmod(0o600)
@@ -170,7 +170,7 @@ async def test_sigterm_amid_orders_loses_and_doubles_none(tmp_path: Path, orders
     Where one of them `hangs`, its answer never comes: it is waited for within bounds and then looked for.
     """
     persons = _people(orders)
-    async with neighbours(tmp_path) as desk:
+    async with neighbours(tmp_path, is_quick=False) as desk:
         await _prepare(desk, persons)
         manager = Manager(desk, tmp_path)
         process = await manager.start()

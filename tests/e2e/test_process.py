@@ -54,7 +54,7 @@ async def _run(config: Path, log: Path) -> asyncio.subprocess.Process:
 
 async def test_run_survives_kill_9_while_sending(tmp_path: Path) -> None:
     """A process killed with its order on the wire leaves one order, and the next start a true card."""
-    async with neighbours(tmp_path) as desk:
+    async with neighbours(tmp_path, is_quick=False) as desk:
         config, log = _configure(desk, tmp_path), tmp_path / "log"
         code, output = await _tradewire(
             "keys",
@@ -98,7 +98,7 @@ async def test_run_survives_kill_9_while_sending(tmp_path: Path) -> None:
 
 async def test_run_refuses_a_wrong_master_key(tmp_path: Path) -> None:
     """A master key of another database ends the start with code 78 and changes no byte."""
-    async with neighbours(tmp_path) as desk:
+    async with neighbours(tmp_path, is_quick=False) as desk:
         await desk.start()
         await desk.connect()
         await desk.end()

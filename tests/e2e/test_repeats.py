@@ -20,7 +20,7 @@ from bot.chat.registry import Action, Call, Command, Registry
 from bot.trading.confirm import Button
 from tests.chat.conftest import Chat, new_chat
 from tests.e2e.conftest import ANN, Desk, neighbours
-from tests.trading.conftest import new_room
+from tests.trading.conftest import CHAT, new_room
 
 UPDATES, MANY_UPDATES = 5_000, 100_000
 CARDS, PRESSES = 100, 1_000
@@ -70,7 +70,7 @@ class Counted:
         deliveries = [each for each in made for _ in range(self.chance.randint(1, 5))]
         self.chance.shuffle(deliveries)
         polls = [deliveries[start : start + POLL] for start in range(0, len(deliveries), POLL)]
-        seen: dict[int, Update] = {}
+        seen: dict[int, dict[str, Any]] = {}
         for poll in polls:
             await self._arrive([self._told(each, seen) for each in poll])
             self.chat.room.clock.advance(86_400 / len(polls))
@@ -87,19 +87,20 @@ class Counted:
         self.sent.add(("press", person, number))
         return "press", person, await self.chat.show(button, user_id=person)
 
-    def _told(self, made: tuple[str, int, Any], seen: dict[int, Update]) -> Update:
+    def _told(self, made: tuple[str, int, Any], seen: dict[int, dict[str, Any]]) -> dict[str, Any]:
         """What Telegram tells, with an update id that says nothing; a repeat is the same again."""
         if id(made) not in seen:
             kind, person, what = made
             update_id = self.chance.randrange(2**31)
             if kind == "press":
                 message_id, [data] = what
-                seen[id(made)] = self.chat.pressed(data, message_id, user_id=person)
+                told = self.chat.pressed(data, message_id, user_id=person)
             else:
-                seen[id(made)] = self.chat.written("/note", user_id=person, message_id=what, update_id=update_id)
+                told = self.chat.written("/note", user_id=person, message_id=what, update_id=update_id)
+            seen[id(made)] = told.to_dict()
         return seen[id(made)]
 
-    async def _arrive(self, poll: Sequence[Update]) -> None:
+    async def _arrive(self, poll: Sequence[dict[str, Any]]) -> None:
         if self.chance.random() < 0.1:  # it dies between the commit and the work, and Telegram was not told
             await self.chat.take(poll)
             self.chat.restart()
@@ -161,8 +162,8 @@ async def test_hundred_cards_pressed_a_thousand_times_at_once_place_one_order_ea
 
     monkeypatch.setattr(room.store, "run", run)
 
-    async def press(row: Any, data: str) -> str:
-        found = await room.press(row, data)
+    async def press(data: str, message_id: int) -> str:
+        found = await room.desk.press(data, user_id=ANN, chat_id=CHAT, message_id=message_id)
         if isinstance(found, str):
             return found
         room.desk.send(found[1])
@@ -172,7 +173,9 @@ async def test_hundred_cards_pressed_a_thousand_times_at_once_place_one_order_ea
     for _ in range(CARDS):
         row = await room.propose()
         [data] = room.show(row)
-        answers.update(await asyncio.gather(*(press(row, data) for _ in range(PRESSES))))
+        message_id = room.row(row).message_id
+        assert message_id is not None
+        answers.update(await asyncio.gather(*(press(data, message_id) for _ in range(PRESSES))))
         await room.desk.drain()
     assert len(room.exchange.placing) == CARDS
     assert answers == {"sent": CARDS, "used": CARDS * (PRESSES - 1)}

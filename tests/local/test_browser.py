@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 from telegram import Bot, BotCommand, ForceReply, Update
 from telegram import InlineKeyboardButton as Button
@@ -13,6 +14,7 @@ from telegram import InlineKeyboardMarkup as Keyboard
 
 from bot.local.server import LocalServer
 from bot.local.telegram import LocalTelegram
+from tests.local.conftest import TOKEN
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -29,11 +31,12 @@ STICKING_OUT = """() => [...document.querySelectorAll("body, .log, .key, .bubble
     .map((each) => each.className || each.tagName)"""
 pytestmark = [
     pytest.mark.network,
+    pytest.mark.asyncio(loop_scope="module"),  # starting the browser costs more than all that a test does in it
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}"),
 ]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -41,18 +44,32 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page at which no script fails and nothing is missing or blocked."""
+    """A page, in a profile of its own, at which no script fails and nothing is missing or blocked."""
     page = await browser.new_page(viewport={"width": 1280, "height": 800})
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
     yield page
+    await page.close()
     assert problems == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def server(telegram: LocalTelegram) -> AsyncIterator[LocalServer]:
+    """The same as elsewhere, in the browser's loop."""
+    async with LocalServer(telegram, TOKEN) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bot(server: LocalServer) -> AsyncIterator[Bot]:
+    async with Bot(TOKEN, base_url=server.base_url, base_file_url=server.base_file_url) as bot:
+        yield bot
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def desk(bot: Bot) -> AsyncIterator[Bot]:
     """A bot that asks before it buys and tells the group afterwards."""
 

@@ -22,7 +22,7 @@ from bot.trading.halt import EVERYBODY
 from tests.trading.conftest import ANN, BOB, MARKET, START_MS, Room
 from tests.trading.test_limits import drafted
 
-DEFAULT_SCHEDULES, NIGHTLY_SCHEDULES = 3_000, 100_000
+DEFAULT_SCHEDULES, NIGHTLY_SCHEDULES = 500, 100_000
 REASON = "Trading has been halted since 14:13 UTC on 21 Sep by Bob. Write /resume to trade again."
 
 
@@ -36,6 +36,22 @@ async def test_halt_preview_is_refused_with_since_and_by_whom(room: Room) -> Non
     with pytest.raises(UserError) as refused:
         await room.propose()
     assert (str(refused.value), refused.value.code) == (REASON, "HALTED")
+
+
+async def test_halt_that_comes_while_the_price_is_asked_refuses_the_preview(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction that stores a preview looks again."""
+    facts = room.desk._facts
+
+    async def meanwhile(*asked: Any) -> Any:
+        halted(room)
+        return await facts(*asked)
+
+    monkeypatch.setattr(room.desk, "_facts", meanwhile)
+    with pytest.raises(UserError) as refused:
+        await room.propose()
+    assert (refused.value.code, len(room.sql("SELECT 1 FROM orders"))) == ("HALTED", 0)
 
 
 @pytest.mark.parametrize("pair", ["BTC/USDT", "NONE/SUCH"])

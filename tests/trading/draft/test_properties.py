@@ -23,6 +23,8 @@ from tests.trading.draft.conftest import (
     refused,
 )
 
+EXAMPLES = 450
+
 steps = st.integers(0, 18).map(lambda places: D(1).scaleb(-places)) | st.sampled_from([D(10), D("0.5"), D("0.025")])
 
 
@@ -59,7 +61,7 @@ intents = st.builds(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     intent=intents,
     market=markets,
@@ -105,7 +107,7 @@ def test_draft_is_never_above_what_was_typed_or_owned(
             assert plan.notional_estimate == plan.size.amount * plan.price
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=EXAMPLES // 3, deadline=None)
 @given(market=markets, lots=st.integers(1, 10**9), side=st.sampled_from(["buy", "sell"]))
 def test_minimum_size_is_accepted_and_one_lot_less_is_not(market: Market, lots: int, side: Side) -> None:
     """The size on the "raise" button passes every minimum, and nothing smaller would."""
