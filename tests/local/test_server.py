@@ -1,5 +1,6 @@
 import asyncio
 import signal
+import socket
 
 import httpx
 import pytest
@@ -66,3 +67,18 @@ async def test_stream_resumed_sends_only_what_was_missed(server: LocalServer, te
             event.append(line)
     assert event[:2] == ["id: 2", "event: post"]
     assert (any("after" in line for line in event), any("before" in line for line in event)) == (True, False)
+
+
+async def test_server_sends_each_answer_at_once(telegram: LocalTelegram, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer waits for the other side to acknowledge the one before, which takes it up to 40 ms."""
+    accepted: list[socket.socket] = []
+    accept = socket.socket.accept
+
+    def noted(self: socket.socket) -> tuple[socket.socket, object]:
+        found, address = accept(self)
+        accepted.append(found)
+        return found, address
+
+    monkeypatch.setattr(socket.socket, "accept", noted)
+    async with LocalServer(telegram, "1:t") as server, Bot("1:t", base_url=server.base_url):
+        assert [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0 for each in accepted] == [True]

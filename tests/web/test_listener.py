@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -133,3 +134,9 @@ async def test_port_is_free_after_the_end() -> None:
             canceled._task.cancel()
     async with Listener([], port=ended.port) as again:
         assert again.port == ended.port
+
+
+def test_listener_socket_names_its_protocol() -> None:
+    """Else asyncio leaves Nagle's algorithm on, and answers wait up to 40 ms for an acknowledgement."""
+    with listening._bind("127.0.0.1", 0) as bound:
+        assert bound.proto == socket.IPPROTO_TCP
