@@ -38,7 +38,7 @@ def main(*, smoke: bool) -> None:
     each = {key: statistics.median(figures) for key, figures in found.items()}
     base = next(reversed(each.values()))
     rows = [
-        [name, f"{few:,} to {many:,}", f"{figure / base:.3f}", f"{figure / 1e3:,.1f} kB"]
+        [name, f"{few:,} to {many:,}", f"{figure / base:.3f}" if base else "-", f"{figure / 1e3:,.1f} kB"]
         for (name, few, many), figure in each.items()
     ]
     text = table(["way", "users", "memory of one more", "(memory)"], rows)
