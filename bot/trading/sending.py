@@ -156,8 +156,7 @@ class Sender:
             made = await self._store.run(lambda db: leave(db, departure))
             is_sending = True
             self._has_left(row.id)
-            if not left.done():  # whoever pressed may be gone
-                left.set_result(made)
+            _tell(left, made)
 
         try:
             ack = await self._gateway.place(account, row.order, before_send, is_patient=False)
@@ -172,8 +171,8 @@ class Sender:
             if is_sending:
                 self._told()
                 self._reconciler.watch(row.id)
-            elif not left.done():
-                left.set_result(None)
+            else:
+                _tell(left, None)
         self._log(row, after, began)
 
     def _has_left(self, order_id: int) -> None:
@@ -253,6 +252,12 @@ class Sender:
         row = journal.refuse_cancel(db, order_id, reason, now_ms)
         if not row.is_done and now_ms - row.created_ms >= _OLD_CARD_MS:
             notices.tell(db, chat_id=row.chat_id, kind="order_news", order_id=row.id, now_ms=now_ms)
+
+
+def _tell(waiting: asyncio.Future[T], result: T) -> None:
+    """Hand a result to whoever pressed, who may be gone."""
+    if not waiting.done():
+        waiting.set_result(result)
 
 
 def _best_price(row: OrderRow) -> Decimal:

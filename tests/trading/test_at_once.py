@@ -230,6 +230,19 @@ async def test_person_who_is_gone_before_the_commit_does_not_stop_the_order(room
     assert (len(room.exchange.placing), room.row(row).state) == (1, "open")
 
 
+async def test_person_who_is_gone_before_an_order_that_cannot_leave_changes_nothing(room: Room) -> None:
+    """Nobody waits for the answer that it must go the usual way; the button stays good."""
+    row = await room.propose()
+    (data,) = room.show(row)
+    room.gateway.named("acme").transport.limiter.pause(60)
+    pressing = asyncio.ensure_future(room.press(row, data, may_send=True))
+    await asyncio.sleep(0)
+    pressing.cancel()
+    await asyncio.wait([pressing])
+    await room.desk.drain()
+    assert (room.row(row).state, room.exchange.placing, room.desk._sender._leaving) == ("proposed", [], set())
+
+
 @pytest.mark.parametrize(
     ("fault", "state"),
     [

@@ -11,6 +11,7 @@ from bot import ExchangeError, NotSent, OutcomeUnknown, RateLimited
 from bot.accounts import people
 from bot.contract.errors import BotError
 from bot.store.database import Connection
+from bot.store.errors import StoreUnavailable
 from bot.trading import queries, reconcile
 from bot.trading.orders import OrderRow
 from tests.trading.conftest import Room
@@ -387,3 +388,21 @@ async def test_order_called_for_that_cannot_be_read_holds_up_no_other(
     room.exchange.fill()
     await room.live(2)
     assert (room.row(good).state, set(caplog.messages)) == ("filled", {f"order #{bad.id} could not be read"})
+
+
+async def test_database_that_cannot_be_read_loses_no_order_that_was_called_for(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the order's fault: all of them are read once the database can be."""
+    row = await room.placed()
+
+    def failing(*_: object) -> None:
+        raise StoreUnavailable("locked")
+
+    with monkeypatch.context() as locked:
+        locked.setattr(queries, "watched", failing)
+        with pytest.raises(StoreUnavailable):
+            room.reconciler._watched.read_called()
+    room.exchange.fill()
+    await room.live(2)
+    assert room.row(row).state == "filled"
