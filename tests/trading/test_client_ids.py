@@ -41,6 +41,14 @@ async def test_counter_of_one_account_says_nothing_of_another(room: Room) -> Non
     assert (mint(room, own), mint(room, room.row(own.id + 1))) == ("8", "501")
 
 
+async def test_counter_does_not_count_the_names_of_paper_orders(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account that traded on paper first, where names are text, begins at random all the same."""
+    row = await room.propose()
+    name(room, row, KNOWN)
+    monkeypatch.setattr(secrets, "randbelow", lambda _: 4711)
+    assert mint(room, row) == "4712"
+
+
 @pytest.mark.parametrize(
     ("last", "floor", "following"), [("7", "100", "101"), ("100", "7", "101"), (None, "100", "101"), (None, "0", "1")]
 )
