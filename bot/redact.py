@@ -11,9 +11,8 @@ import re
 import sys
 import threading
 import time
-from array import array
-from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
+from struct import Struct
 from types import TracebackType
 from typing import Any, NoReturn, TextIO, cast
 from urllib.parse import quote, quote_plus
@@ -26,13 +25,14 @@ _FRAGMENT = 12
 _LOUD_LOGGERS = ("httpx", "httpcore", "hpack", "h11")  # they write URLs and headers, at INFO and below
 
 _WINDOW = 8
+_STEP = _FRAGMENT - _WINDOW + 1  # a fragment holds a window at each of its first places: one of them is known
 _MARKS = 2**32 - 1  # the bits of a hash that are kept
 _LOW = 2**22 - 1  # those of them that are looked up first: half a megabyte of bits
-_SHELVES = 256
-_MARKS_ON_SHELF = 2**32 // _SHELVES
+_CHAINS, _CHAINS_OF_RARE = 2**15, 2**10
+_ENTRY = Struct("=III")  # a mark, the number of its value, and where the entry before it on the same chain ends, or 0
 _UNSPACED = re.compile(rf"\S{{{_WINDOW}}}")
 _UNCHANGED = re.compile("[A-Za-z0-9_.~-]*")  # what no escaping and no quoting alters
-_HEX = re.compile("(?:[0-9A-Fa-f]{2})+")
+_HEX = re.compile("[0-9A-Fa-f]+")
 
 # Every repetition is bounded or begins at a word: hostile text must not make a look slow.
 _WORD = (
@@ -68,34 +68,33 @@ _SHAPES = tuple(
 
 
 class _Index:
-    """Which values a text may hold, by windows of one size: sixty-four bits for each, a mark of it and a number.
+    """Which values a text may hold, by windows of one size: twelve bytes for each.
 
     A mark is a part of a hash, so a text may be taken for one that holds a value, and never the other way.
     """
 
-    __slots__ = ("_bits", "_is_empty", "_shelves", "_size")
+    __slots__ = ("_bits", "_ends", "_entries", "_size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, chains: int) -> None:
         self._size = size
-        self._is_empty = True
         self._bits = bytearray((_LOW + 1) // 8)  # whether a mark with these low bits is known: seldom by chance
-        self._shelves = [array("Q")] * _SHELVES  # by how a mark begins: sorted, a mark above the number of its value
+        self._entries = bytearray()  # grows, and what is in it never changes: another thread may be looking
+        self._ends = memoryview(bytearray(4 * chains)).cast("I")  # where the last entry of each chain ends
 
-    def add(self, window: str, number: int) -> None:
-        """Know `window` as part of the value with that number. One call at a time."""
-        mark = hash(window) & _MARKS
-        place = mark // _MARKS_ON_SHELF
-        shelf = self._shelves[place][:]  # a look in another thread goes on in the old one
-        insort(shelf, mark << 32 | number)
-        self._shelves[place] = shelf
-        low = mark & _LOW
-        self._bits[low >> 3] |= 1 << (low & 7)
-        self._is_empty = False
+    def add(self, windows: Iterable[str], number: int) -> None:
+        """Know each of `windows` as part of the value with that number. One call at a time."""
+        bits, entries, ends = self._bits, self._entries, self._ends
+        for window in windows:
+            mark = hash(window) & _MARKS
+            chain, low = mark % len(ends), mark & _LOW
+            entries += _ENTRY.pack(mark, number, ends[chain])
+            ends[chain] = len(entries)  # only now: a look in another thread finds an entry that is whole, or none
+            bits[low >> 3] |= 1 << (low & 7)
 
     def numbers(self, texts: Iterable[str]) -> set[int]:
         """Return the numbers of the values of which a window may be in one of `texts`."""
         found: set[int] = set()
-        if self._is_empty:
+        if not self._entries:
             return found
         size, bits = self._size, self._bits
         for text in texts:
@@ -106,10 +105,13 @@ class _Index:
                     found.update(self._with_mark(mark & _MARKS))
         return found
 
-    def _with_mark(self, mark: int) -> list[int]:
-        shelf = self._shelves[mark // _MARKS_ON_SHELF]
-        first = bisect_left(shelf, mark << 32)
-        return [entry & 0xFFFF_FFFF for entry in shelf[first : bisect_left(shelf, mark + 1 << 32, first)]]
+    def _with_mark(self, mark: int) -> Iterator[int]:
+        end = self._ends[mark % len(self._ends)]
+        while end:
+            # Of a copy: while something is read in place, another thread cannot add to it.
+            known, number, end = _ENTRY.unpack(self._entries[end - _ENTRY.size : end])
+            if known == mark:
+                yield number
 
 
 class Redactor:
@@ -124,8 +126,8 @@ class Redactor:
         self._lock = threading.Lock()
         self._values: list[str] = []
         self._known: set[str] = set()
-        self._common = _Index(_WINDOW)  # windows without a space: of a text, only long words can have one
-        self._rare = _Index(_SHORTEST)  # of what is too short for that, or has spaces throughout
+        self._common = _Index(_WINDOW, _CHAINS)  # windows without a space: of a text, only long words can have one
+        self._rare = _Index(_SHORTEST, _CHAINS_OF_RARE)  # of what is too short for that, or has spaces throughout
 
     def register(self, value: str) -> None:
         """Hide `value` from now on. Values below six characters are not hidden: they would be found everywhere.
@@ -135,13 +137,14 @@ class Redactor:
         if value in self._known or len(value) < _SHORTEST:
             return
         windows = _windows(value)
+        rare = {window for window in windows if len(window) < _WINDOW}
         with self._lock:
             if value in self._known:
                 return
             self._values.append(value)
-            for window in windows:
-                index = self._common if len(window) == _WINDOW else self._rare
-                index.add(window, len(self._values) - 1)
+            number = len(self._values) - 1
+            self._common.add(windows - rare, number)
+            self._rare.add(rare, number)
             self._known.add(value)
 
     def redact(self, text: str) -> str:
@@ -166,7 +169,7 @@ class Redactor:
         match value:
             case str():
                 return value if _NUMBER.fullmatch(value) else self.redact(value)
-            case Mapping():
+            case dict() | Mapping():  # nearly all are plain; to ask an abstract class takes longer
                 return {self.cleaned(name): self.cleaned(each) for name, each in value.items()}
             case list() | tuple():
                 return [self.cleaned(each) for each in value]
@@ -314,14 +317,16 @@ def _windows(value: str) -> set[str]:
 
     Each is of `_WINDOW` characters without a space, or where there are none such, of `_SHORTEST`.
     """
-    # A fragment holds a window at each of its first places. One of them is taken, wherever the fragment begins.
-    starts = range(0, len(value) - _WINDOW + 1, _FRAGMENT - _WINDOW + 1)
-    return {_window(value[start : start + _WINDOW]) for start in starts} | {_window(form) for form in _forms(value)}
+    parts = [value[start : start + _WINDOW] for start in range(0, len(value) - _WINDOW + 1, _STEP)]
+    return {_window(form) for form in (*parts, *_forms(value))}
 
 
 def _window(form: str) -> str:
+    if len(form) < _WINDOW:
+        return form[:_SHORTEST]
     # Not where it begins: many keys begin alike, and then each text with that would be looked at for all of them.
-    unspaced = _UNSPACED.search(form, max(0, (len(form) - _WINDOW) // 2))
+    # In steps, for forms that differ at the end alone have the same one then, and a value that of a fragment.
+    unspaced = _UNSPACED.search(form, (len(form) - _WINDOW) // 2 // _STEP * _STEP)
     return unspaced[0] if unspaced else form[:_SHORTEST]
 
 
@@ -333,7 +338,7 @@ def _forms(value: str) -> set[str]:
     forms = {value, *_forms_of_bytes(value.encode())}
     if not _UNCHANGED.fullmatch(value):
         forms.update(_escapes(value))
-    if _HEX.fullmatch(value):
+    if len(value) % 2 == 0 and _HEX.fullmatch(value):
         forms.update(_forms_of_bytes(bytes.fromhex(value)))
     return {form for form in forms if len(form) >= _SHORTEST}
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from types import MappingProxyType
 from typing import TextIO, cast
 
 import pytest
@@ -319,6 +320,13 @@ def test_stream_offers_no_way_around_the_filter(redactor: Redactor) -> None:
     stream = cast(TextIO, RedactingStream(sink))
     assert (hasattr(stream, "buffer"), hasattr(stream, "detach")) == (False, False)
     assert (stream.encoding, stream.isatty()) == ("utf-8", False)
+
+
+def test_cleaned_secret_is_hidden_in_every_kind_of_plain_value(redactor: Redactor) -> None:
+    """In names and texts of mappings, lists and tuples, also of a mapping that is no dict; other values stay."""
+    secret = CANARIES["api key"]
+    value = MappingProxyType({secret: [1, None, (secret, {"a": secret, "b": 2.5})]})
+    assert redactor.cleaned(value) == {MARK: [1, None, [MARK, {"a": MARK, "b": 2.5}]]}
 
 
 def test_cleaned_number_is_left_alone_though_a_secret_has_the_same_digits() -> None:

@@ -7,8 +7,9 @@ import secrets
 import string
 import sys
 import tracemalloc
-from array import array
 from functools import cache
+from struct import Struct
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -34,6 +35,7 @@ HOSTILE = {
     "spaces throughout": "a b c d e f g h i j k",
     "every escape": 'it\'s "5" < 6 & \\ \n\t\u00e9\u2028\U0001f600 %41+/=',
     "upper hex": "5F1E9C77B0A4D3E2815F6A0B9C8D7E6F",
+    "uneven hex": "5f1e9c77b0a4d3e28",
     "hex of spaces": "20" * 16,
     "unchanged": "Az09_.~-" * 3,
 }
@@ -125,9 +127,11 @@ def test_redact_values_that_begin_alike_are_all_looked_for() -> None:
     assert [redactor.redact(f"a {value[:FRAGMENT]} b") for value in values] == [f"a {MARK} b"] * 3
 
 
-def test_redact_many_values_are_all_hidden() -> None:
-    """What is known of one value does not hide that of another, however many there are."""
-    values = [secrets.token_urlsafe(24) for _ in range(600)]
+@pytest.mark.parametrize(("count", "chains"), [(600, redact._CHAINS), (30, 1)])
+def test_redact_many_values_are_all_hidden(monkeypatch: pytest.MonkeyPatch, count: int, chains: int) -> None:
+    """What is known of one value does not hide that of another, however many there are and share a chain."""
+    monkeypatch.setattr(redact, "_CHAINS", chains)
+    values = [secrets.token_urlsafe(24) for _ in range(count)]
     redactor = _knowing(*values)
     assert {redactor.redact(f"a {value[-FRAGMENT:]} b") for value in values} == {f"a {MARK} b"}
 
@@ -166,6 +170,21 @@ def test_redact_encoded_beginning_of_a_value_makes_no_forms(monkeypatch: pytest.
     assert redactor.redact(text) == text
 
 
+def test_redact_value_that_shares_a_chain_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only of a value that may be in the text are the forms made."""
+    monkeypatch.setattr(redact, "_CHAINS", 1)
+    redactor = _knowing(*CANARIES.values())
+    made = []
+
+    def forms(value: str) -> set[str]:
+        made.append(value)
+        return {value}
+
+    monkeypatch.setattr(redact, "_all_forms", forms)
+    redactor.redact(CANARIES["api key"])
+    assert made == [CANARIES["api key"]]
+
+
 def test_register_known_value_does_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """The keys of an account are registered each time they are opened; only the first time costs."""
     redactor = _knowing(*CANARIES.values())
@@ -174,30 +193,60 @@ def test_register_known_value_does_no_work(monkeypatch: pytest.MonkeyPatch) -> N
         redactor.register(value)
 
 
-def test_register_that_fails_halfway_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A value counts as known when all of it can be found, not before."""
-    redactor = Redactor()
+@pytest.mark.parametrize("entries", [0, 1, 5])
+def test_register_that_fails_halfway_is_done_again(monkeypatch: pytest.MonkeyPatch, entries: int) -> None:
+    """A value counts as known when all of it can be found, not before; what was known and what follows is hidden."""
+    values = [CANARIES[kind] for kind in ("api key", "invite token", "api secret")]
+    redactor = _knowing(values[0])
     with monkeypatch.context() as patch:
-        patch.setattr(redact._Index, "add", _fail)
+        patch.setattr(redact, "_ENTRY", _Short(redact._ENTRY, entries))
         with pytest.raises(MemoryError):
-            redactor.register(CANARIES["api key"])
-    redactor.register(CANARIES["api key"])
-    assert redactor.redact(CANARIES["api key"]) == MARK
+            redactor.register(values[1])
+    for value in values[1:]:
+        redactor.register(value)
+    assert [redactor.redact(value) for value in values] == [MARK] * 3
 
 
-def _fail(*_: object) -> None:
-    raise MemoryError
+class _Short:
+    """Memory that lasts for a few entries."""
+
+    def __init__(self, entry: Struct, left: int) -> None:
+        self._entry = entry
+        self._left = left
+
+    def pack(self, *values: int) -> bytes:
+        if not self._left:
+            raise MemoryError
+        self._left -= 1
+        return self._entry.pack(*values)
 
 
 def test_register_while_another_thread_looks_changes_nothing_under_it() -> None:
-    """A look goes on in the shelf it began with: none is ever changed in place."""
+    """What a look goes through is only added to: nothing in it ever moves or changes."""
     redactor = _knowing(*CANARIES.values())
-    used = list(redactor._common._shelves)
-    as_they_were = [array("Q", shelf) for shelf in used]
+    entries = redactor._common._entries
+    as_it_was = bytes(entries)
     for _ in range(100):
         redactor.register(secrets.token_hex(16))
-    assert used == as_they_were
-    assert redactor._common._shelves != used
+    assert entries.startswith(as_it_was)
+    assert len(entries) > len(as_it_was)
+
+
+def test_register_look_between_any_two_steps_finds_what_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may look just before an entry can be found, and just after: all that was known is hidden."""
+    monkeypatch.setattr(redact, "_CHAINS", 1)
+    redactor = _knowing(CANARIES["api key"])
+    seen = []
+
+    class Watched(list[int]):
+        def __setitem__(self, chain: Any, end: Any) -> None:
+            seen.append(redactor.redact(CANARIES["api key"]))
+            super().__setitem__(chain, end)
+            seen.append(redactor.redact(CANARIES["api key"]))
+
+    monkeypatch.setattr(redactor._common, "_ends", Watched(redactor._common._ends))
+    redactor.register(CANARIES["invite token"])
+    assert (set(seen), redactor.redact(CANARIES["invite token"])) == ({MARK}, MARK)
 
 
 # What the quick looks rely on

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+import msgspec
+
 from bot.contract.errors import UserError
 from bot.contract.models import Account, KeyPermissions
 from bot.store.database import Connection, Row
@@ -36,8 +38,7 @@ class User:
     default_account: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class AccountRow:
+class AccountRow(msgspec.Struct, frozen=True):
     """One connected account, without its keys.
 
     Attributes:
@@ -233,9 +234,9 @@ def _account(row: Row) -> AccountRow:
         exchange=row["exchange"],
         label=row["label"],
         paper=bool(row["paper"]),
-        facts=json.loads(row["facts"]),
-        options=json.loads(row["options"]),
-        rights=json.loads(row["rights"]),
+        facts=msgspec.json.decode(row["facts"]),
+        options=msgspec.json.decode(row["options"]),
+        rights=msgspec.json.decode(row["rights"]),
         created_ms=row["created_ms"],
     )
 

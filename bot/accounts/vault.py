@@ -18,6 +18,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import fields as fields_of
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -25,11 +26,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from bot.accounts.opened import Opened
+from bot.accounts.opened import Opened, Sealed
 from bot.accounts.people import AccountRow, erase_credentials
 from bot.contract.errors import VaultError
 from bot.contract.wire import Credentials, Secret
-from bot.store.database import Connection, Row, Store
+from bot.store.database import Connection, Store
 
 MARK = "vault_check"
 """The row of `meta` that names the master key."""
@@ -185,7 +186,7 @@ class Vault:
         if (kept := self._opened.get(account_id, sealed)) is not None:
             return kept
         try:
-            keys = Credentials(**self._unsealed(rows))
+            keys = Credentials(**self._unsealed(sealed))
         except (InvalidTag, _Refused):
             raise VaultError(
                 f"The keys of account {account_id} cannot be opened: a stored row was changed, or belongs elsewhere. "
@@ -242,17 +243,16 @@ class Vault:
         self._register(value)
         return Secret(value)
 
-    def _unsealed(self, rows: list[Row]) -> dict[str, Secret]:
+    def _unsealed(self, rows: Sealed) -> dict[str, Secret]:
         keys: dict[int, bytes] = {}
         opened = {}
-        for row in rows:
-            key_id = row["key_id"]
+        for account_id, user_id, exchange, field, record, key_id, master_id, wrapped in rows:
             if key_id not in keys:
-                keys[key_id] = self._unwrap(row["user_id"], key_id, row["master_id"], row["wrapped"])
-            place = self._credential_place(row["user_id"], row["id"], row["exchange"], row["field"], key_id)
-            value = _open(keys[key_id], row["sealed"], place).decode()
+                keys[key_id] = self._unwrap(user_id, key_id, master_id, wrapped)
+            place = self._credential_place(user_id, account_id, exchange, field, key_id)
+            value = _open(keys[key_id], record, place).decode()
             self._register(value)
-            opened[row["field"]] = Secret(value)
+            opened[field] = Secret(value)
         return opened
 
     def _data_key(self, db: Connection, user_id: int) -> tuple[int, bytes]:
@@ -401,5 +401,10 @@ def _is_same(commitment: bytes, expected: bytes) -> bool:
 
 def _bound_to(place: tuple[str | int, ...]) -> bytes:
     # Each part has its length in front: plain concatenation would make (1, 23) and (12, 3) the same place.
-    parts = [str(part).encode() for part in place]
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return b"".join(map(_measured, place))
+
+
+@lru_cache(maxsize=256)  # the records of an account differ in one part of their places
+def _measured(part: str | int) -> bytes:
+    text = str(part).encode()
+    return len(text).to_bytes(4, "big") + text

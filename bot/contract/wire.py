@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Literal, NoReturn, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -24,7 +25,9 @@ _decoder: Callable[[Any], Any] = functools.lru_cache(maxsize=256)(msgspec.json.D
 _PLAIN = frozenset({str, int, bool, type(None)})
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _INNER, _OUTER = (bytes(byte ^ mask for byte in range(256)) for mask in (0x36, 0x5C))
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _set = msgspec.structs.force_setattr
+_replace = msgspec.structs.replace
 
 
 class Secret:
@@ -117,7 +120,8 @@ Query: TypeAlias = Sequence[tuple[str, Any]] | Mapping[str, Any]
 Auth: TypeAlias = Literal["signed", "key", "none"]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+# Not tracked by the garbage collector: it holds plain values alone, which make no cycle.
+class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     """One HTTP request, described and not yet sent.
 
     Attributes:
@@ -138,9 +142,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     auth: Auth = "signed"
     query: tuple[tuple[str, Any], ...] = ()
     json: Any = None
-    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    headers: Mapping[str, str] = _NOTHING
     places: bool = False
-    costs: Mapping[str, int] = msgspec.field(default_factory=dict)
+    costs: Mapping[str, int] = _NOTHING
     # What was encoded last, behind what it encodes. Copies take it along; to another query or body it does not apply.
     _query_sent: tuple[tuple[tuple[str, Any], ...], str] = ((), "")
     _json_sent: tuple[Any, bytes] = (None, b"")
@@ -153,8 +157,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     @classmethod
     def post(cls, path: str, json: Any = None, *, query: Query = (), **options: Any) -> Request:
         """Describe a POST with a JSON body."""
-        if not options:  # by far the quicker call
-            return cls(method="POST", path=path, json=json, query=_pairs(query) if query else ())
         return cls(method="POST", path=path, json=json, query=_pairs(query), **options)
 
     @classmethod
@@ -181,52 +183,65 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """The body as it is sent; empty when there is none. Encoded once: what is signed is what is sent."""
         json, body = self._json_sent
         if json is not self.json:
-            json, body = sent = self.json, _encoded(self.json)
-            _set(self, "_json_sent", sent)
+            json = self.json
+            body = b"" if json is None else _as_json(json).encode()
+            _set(self, "_json_sent", (json, body))
         return body
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """Return a copy with `headers` added."""
-        copy: Request = self.__copy__()  # type: ignore[attr-defined]  # every `Struct` has it
-        _set(copy, "headers", {**self.headers, **headers} if self.headers else headers)
-        return copy
+        return _replace(self, headers={**self.headers, **headers} if self.headers else headers)
 
     def with_query(self, query: Query) -> Request:
         """Return a copy with another query."""
-        return self._with("query", _pairs(query))
+        return _replace(self, query=_pairs(query))
 
     def with_more_query(self, query: Query) -> Request:
         """Return a copy with `query` behind its own, such as a signature."""
         more = _pairs(query)
-        copy = self._with("query", (*self.query, *more))
+        pairs = (*self.query, *more)
         known, text = self._query_sent
         if more and known and known is self.query:  # the part that was signed is sent as it was signed
-            _set(copy, "_query_sent", (copy.query, f"{text}&{_query_text(more)}"))
-        return copy
+            return _replace(self, query=pairs, _query_sent=(pairs, f"{text}&{_query_text(more)}"))
+        return _replace(self, query=pairs)
 
     def with_json(self, json: Any) -> Request:
         """Return a copy with another body."""
-        return self._with("json", json)
+        return _replace(self, json=json)
 
     def stamped(self, timestamp: int) -> Request:
-        """Return a copy in which each `TIMESTAMP` of the query and of the JSON's first level is `timestamp`."""
+        """Return it with `timestamp` for each `TIMESTAMP` of the query and of the JSON's first level.
+
+        Raises:
+            TypeError: JSON cannot say what is in the body.
+        """
         found, json = self, self.json
         if type(json) is dict or (json is not None and isinstance(json, Mapping)):
-            json, body = _filled(json, timestamp)
-            if json is not self.json:
-                found = self._with("json", json)
-            if body is not None:
-                _set(found, "_json_sent", (json, body))
+            filled: Any = json
+            is_plain = True
+            for name, value in json.items():  # one pass: fill in, and find out who may write it
+                kind = type(value)
+                if kind is str:
+                    continue
+                if kind is _Timestamp:
+                    if filled is json:
+                        filled = {**json}
+                    filled[name] = timestamp if value is TIMESTAMP else str(timestamp)
+                elif kind not in _PLAIN:
+                    is_plain = False
+            try:
+                body = _as_plain_json(filled) if is_plain else _as_json(filled).encode()
+            except TypeError:  # a name that is no text; what neither can say is refused once more
+                body = _as_json(filled).encode()
+            if filled is json:
+                _set(self, "_json_sent", (json, body))
+            else:
+                found = _replace(self, json=filled, _json_sent=(filled, body))
         if self.query:
-            text = str(timestamp)
-            pairs = [pair if type(pair[1]) is not _Timestamp else (pair[0], text) for pair in self.query]
-            found = found._with("query", tuple(pairs))
+            stamp = str(timestamp)
+            pairs = tuple([pair if type(pair[1]) is not _Timestamp else (pair[0], stamp) for pair in self.query])
+            found = _replace(found, query=pairs, _query_sent=(pairs, _query_text(pairs)))
         return found
-
-    def _with(self, name: str, value: Any) -> Request:
-        copy: Request = self.__copy__()  # type: ignore[attr-defined]  # every `Struct` has it
-        _set(copy, name, value)
-        return copy
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Request) and _said(self) == _said(other)
@@ -279,31 +294,6 @@ def _keyed(algorithm: str, key: bytes) -> tuple[str, Any, Any]:
     size = hashlib.new(algorithm).block_size
     block = (key if len(key) <= size else hashlib.new(algorithm, key).digest()).ljust(size, b"\0")
     return algorithm, hashlib.new(algorithm, block.translate(_INNER)), hashlib.new(algorithm, block.translate(_OUTER))
-
-
-def _filled(json: Mapping[str, Any], timestamp: int) -> tuple[Mapping[str, Any], bytes | None]:
-    """Return `json` with `timestamp` for each `TIMESTAMP`, and its encoding where the quick encoder may write it."""
-    filled: Any = json
-    is_plain = type(json) is dict
-    for name, value in json.items():
-        kind = type(value)
-        if kind is str:
-            continue
-        if kind is _Timestamp:
-            if filled is json:
-                filled = {**json}
-            filled[name] = timestamp if value is TIMESTAMP else str(timestamp)
-        elif kind not in _PLAIN:
-            is_plain = False
-    try:
-        return filled, _as_plain_json(filled) if is_plain else None
-    except TypeError:  # a name that is no text
-        return filled, None
-
-
-def _encoded(json: Any) -> bytes:
-    filled, body = _filled(json, 0) if type(json) is dict else (json, None)
-    return body if body is not None and filled is json else _as_json(json).encode()
 
 
 def _query_text(pairs: Sequence[tuple[str, Any]]) -> str:

@@ -44,15 +44,15 @@ class ExchangeClock:
         """Say whether the offset should be measured again before the next signature."""
         if self._anchor is None:
             return True
-        return self._clock.monotonic() - self._anchor[1] > _STALE_SECONDS or self.has_jumped()
+        seconds, moved_ms = self._since(*self._anchor)
+        return seconds > _STALE_SECONDS or abs(moved_ms) > _JUMP_MS
 
     def has_jumped(self) -> bool:
         """Say whether the wall clock moved against the monotonic one since the offset was asked for."""
         if self._anchor is None:
             return False
-        wall, monotonic = self._anchor
-        elapsed = self._clock.monotonic() - monotonic
-        return abs(self._clock.now_ms() - wall - elapsed * 1000) > _JUMP_MS
+        _, moved_ms = self._since(*self._anchor)
+        return abs(moved_ms) > _JUMP_MS
 
     def learn(self, server_ms: int, *, began_ms: int, ended_ms: int) -> None:
         """Take over a measurement: the exchange said `server_ms` between two readings of our clock."""
@@ -66,3 +66,8 @@ class ExchangeClock:
     def distrust(self) -> None:
         """Measure before the next signature: the exchange refused a timestamp."""
         self._anchor = None
+
+    def _since(self, wall_ms: int, monotonic: float) -> tuple[float, float]:
+        """Return the seconds since then, and by how many milliseconds the wall clock moved against them."""
+        seconds = self._clock.monotonic() - monotonic
+        return seconds, self._clock.now_ms() - wall_ms - seconds * 1000

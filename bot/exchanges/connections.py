@@ -96,14 +96,14 @@ class Connections(httpx.AsyncBaseTransport):
         try:
             return await connection.ask(message, limits.get("read"))
         finally:
-            self._release(server, connection)  # and closes it, if its answer is still on the way
+            server.release(connection)  # and closes it, if its answer is still on the way
 
     async def warm(self, url: httpx.URL, timeout_seconds: float) -> None:
         """Have a connection ready that may carry an order at once. A failure is left for the order to meet."""
         server = self.server(url)
         with contextlib.suppress(httpx.TransportError):
             limits: dict[str, float | None] = {"connect": timeout_seconds, "pool": 0.0}
-            self._release(server, self._kept(server, fresh=True) or await self._acquire(server, limits))
+            server.release(self._kept(server, fresh=True) or await self._acquire(server, limits))
 
     async def aclose(self) -> None:
         """Close every connection that is not in use; the others close when they come back."""
@@ -124,10 +124,7 @@ class Connections(httpx.AsyncBaseTransport):
         return found
 
     def _kept(self, server: Server, *, fresh: bool) -> _Connection | None:
-        kept = server.newest(self._monotonic(), FRESH_SECONDS if fresh else _KEEP_SECONDS)
-        if kept is not None:
-            server.in_use += 1
-        return kept
+        return server.take(self._monotonic(), FRESH_SECONDS if fresh else _KEEP_SECONDS)
 
     async def _acquire(self, server: Server, limits: Mapping[str, float | None]) -> _Connection:
         if server.in_use < self._most:
@@ -139,7 +136,7 @@ class Connections(httpx.AsyncBaseTransport):
         try:
             return await self._connect(server.origin, limits.get("connect"))
         except BaseException:
-            self._release(server, None)
+            server.release(None)
             raise
 
     async def _connect(self, origin: Origin, timeout_seconds: float | None) -> _Connection:
@@ -160,17 +157,6 @@ class Connections(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error)) from error
         return connection
 
-    def _release(self, server: Server, connection: _Connection | None) -> None:
-        """Hand the place on, with its connection if that can be used again, or keep the connection for later."""
-        if connection is not None and (server.is_closed or not connection.is_idle):
-            connection.close()
-            connection = None
-        if server.hand_on(connection):
-            return
-        server.in_use -= 1
-        if connection is not None:
-            server.kept.append(connection)
-
 
 class Server:
     """The connections to one server: how many are in use, the kept ones by age, and those who wait for one."""
@@ -182,13 +168,27 @@ class Server:
         self.is_closed = False
         self._waiting: deque[asyncio.Future[_Connection | None]] = deque()
 
-    def newest(self, now: float, seconds: float) -> _Connection | None:
-        """Return the connection that answered last, if it lives and did so within `seconds`."""
+    def take(self, now: float, seconds: float) -> _Connection | None:
+        """Take the connection that answered last, if it lives and did so within `seconds`."""
         while self.kept and now - self.kept[0].answered_at > _KEEP_SECONDS:
             self.kept.popleft().close()
         while self.kept and not self.kept[-1].is_idle:
             self.kept.pop().close()
-        return self.kept.pop() if self.kept and now - self.kept[-1].answered_at <= seconds else None
+        if not self.kept or now - self.kept[-1].answered_at > seconds:
+            return None
+        self.in_use += 1
+        return self.kept.pop()
+
+    def release(self, connection: _Connection | None) -> None:
+        """Hand a place on, with its connection if that can be used again, or keep the connection for later."""
+        if connection is not None and (self.is_closed or not connection.is_idle):
+            connection.close()
+            connection = None
+        if self._waiting and self.hand_on(connection):
+            return
+        self.in_use -= 1
+        if connection is not None:
+            self.kept.append(connection)
 
     async def turn(self, seconds: float | None) -> _Connection | None:
         """Wait, first come first served, for somebody's place, and the connection that may come with it."""
@@ -199,11 +199,7 @@ class Server:
                 return await place
         except BaseException as error:
             if place.done() and not place.cancelled():
-                connection = place.result()  # the place was ours already
-                if not self.hand_on(connection):
-                    self.in_use -= 1
-                    if connection is not None:
-                        self.kept.append(connection)
+                self.release(place.result())  # the place was ours already
             if isinstance(error, TimeoutError):
                 raise httpx.PoolTimeout("too many requests wait for this server") from error
             raise

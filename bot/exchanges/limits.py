@@ -18,7 +18,7 @@ Priority: TypeAlias = Literal["urgent", "usual", "routine"]
 _MAY_SPEND_PERCENT: Mapping[Priority, int] = {"urgent": 100, "usual": 80, "routine": 50}
 _LONGEST_WAIT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 300.0
-_MOST_PLANS = 4096
+_MOST_PLANS = 256
 
 
 class _Window:
@@ -50,7 +50,11 @@ class _Window:
         self._sum += weight
 
 
-_Plan: TypeAlias = list[tuple[str, _Window]]
+_Plan: TypeAlias = list[tuple[_Window, int, int]]
+
+
+class MustWait(Exception):
+    """A request that may not wait could not leave at once. Nothing was sent."""
 
 
 class Limiter:
@@ -69,30 +73,31 @@ class Limiter:
         self._closed_until = 0.0
         self._refusals = 0
 
-    async def acquire(self, costs: Mapping[str, int], account_id: int, priority: Priority = "usual") -> float:
+    async def acquire(
+        self, costs: Mapping[str, int], account_id: int, priority: Priority = "usual", *, may_wait: bool = True
+    ) -> float:
         """Wait until `costs` may be spent, then spend them.
 
         Returns:
             For how many seconds it waited.
 
         Raises:
+            MustWait: It may not wait, and would have to. Nothing was spent.
             NotSent: The wait would be longer than ten seconds, or the exchange ordered a longer pause.
             PluginError: A request weighs more than its whole limit.
         """
-        plan = self._plan(costs, account_id)
+        plan = self._plan(costs, account_id, priority)
         began = now = self._clock.monotonic()
-        while (wait := self._wait_seconds(plan, costs, priority, now)) > 0:
+        while (wait := self._wait_seconds(plan, now)) > 0:
+            if not may_wait:
+                raise MustWait
             if now + wait > began + _LONGEST_WAIT_SECONDS:
                 raise self._refusal(wait)
             await self._clock.sleep(wait)
             now = self._clock.monotonic()
-        for name, window in plan:
-            window.spend(costs[name], now)
+        for window, weight, _ in plan:
+            window.spend(weight, now)
         return now - began
-
-    def is_free(self, costs: Mapping[str, int], account_id: int, priority: Priority = "usual") -> bool:
-        """Say whether `costs` could be spent without waiting."""
-        return self._wait_seconds(self._plan(costs, account_id), costs, priority, self._clock.monotonic()) <= 0
 
     def check_pause(self) -> None:
         """Refuse what was let through just before the exchange ordered a pause.
@@ -130,26 +135,32 @@ class Limiter:
         text = f"{self._title} allows no more requests for {wait:.0f} seconds"
         return NotSent(text, code="RATE_LIMIT", remedy="Wait a little and try again.")
 
-    def _wait_seconds(self, plan: _Plan, costs: Mapping[str, int], priority: Priority, now: float) -> float:
-        wait, percent = self._closed_until - now, _MAY_SPEND_PERCENT[priority]
-        for name, window in plan:
-            weight, amount = costs[name], window.limit.amount
-            if weight > amount:
-                raise PluginError(f"The {self._title} plugin made a request that weighs more than {name} allows.")
-            over = window.spent(now) + weight - max(weight, amount * percent // 100)
+    def _wait_seconds(self, plan: _Plan, now: float) -> float:
+        wait = self._closed_until - now
+        for window, weight, most in plan:
+            over = window.spent(now) + weight - most
             if over > 0:
                 wait = max(wait, window.wait_seconds(over, now))
         return wait
 
-    def _plan(self, costs: Mapping[str, int], account_id: int) -> _Plan:
-        """Return each window that `costs` are spent in, with the name of the cost."""
-        key = (account_id, *costs)
+    def _plan(self, costs: Mapping[str, int], account_id: int, priority: Priority) -> _Plan:
+        """Return each window that `costs` are spent in, with the weight, and how much may be spent in it then."""
+        key = (account_id, priority, *costs.items())
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
-            plan = self._plans[key] = [(name, each) for name in costs for each in self._windows_of(name, account_id)]
+            plan = self._plans[key] = [
+                (window, weight, self._most(name, window.limit.amount, weight, priority))
+                for name, weight in costs.items()
+                for window in self._windows_of(name, account_id)
+            ]
         return plan
+
+    def _most(self, name: str, amount: int, weight: int, priority: Priority) -> int:
+        if weight > amount:
+            raise PluginError(f"The {self._title} plugin made a request that weighs more than {name} allows.")
+        return max(weight, amount * _MAY_SPEND_PERCENT[priority] // 100)
 
     def _windows_of(self, name: str, account_id: int) -> list[_Window]:
         result = []

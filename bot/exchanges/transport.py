@@ -8,10 +8,10 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn, Protocol, TypeVar
 
+import msgspec
 import stamina
 
 from bot.clock import Clock
@@ -28,7 +28,7 @@ from bot.contract.models import ExchangeInfo
 from bot.contract.wire import Credentials, Flow, Request, Response
 from bot.exchanges.clock import ExchangeClock
 from bot.exchanges.hooks import direct
-from bot.exchanges.limits import Limiter, Priority
+from bot.exchanges.limits import Limiter, MustWait, Priority
 from bot.exchanges.rules import Rules
 
 T = TypeVar("T")
@@ -41,8 +41,7 @@ _PLACE_SECONDS = 15.0
 _LONGEST_FLOW_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
+class Departure(msgspec.Struct, frozen=True):
     """A placing request about to leave.
 
     Attributes:
@@ -56,10 +55,6 @@ class Departure:
 
 BeforeSend = Callable[[Departure], Awaitable[None]]
 OpenCredentials = Callable[[], Awaitable[Credentials]]
-
-
-class MustWait(Exception):
-    """A request that may not wait could not leave at once. Nothing was sent."""
 
 
 class Wire(Protocol):
@@ -79,15 +74,14 @@ class Wire(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Call:
+class _Call(msgspec.Struct):
     """What one run gives to each of its requests, and what became of them."""
 
     account_id: int
     credentials: OpenCredentials | None
     before_send: BeforeSend | None
     priority: Priority
-    is_patient: bool = True
+    may_wait: bool = True  # once it departed, whatever else is asked may
     departed: bool = False  # the first byte of a placing request may have left
     accepted: bool = False
     span_ms: tuple[int, int] = (0, 0)  # our clock before and after the newest request
@@ -142,7 +136,7 @@ class Transport:
         credentials: OpenCredentials | None = None,
         before_send: BeforeSend | None = None,
         priority: Priority = "usual",
-        is_patient: bool = True,
+        may_wait: bool = True,
     ) -> Coroutine[Any, Any, T]:
         """Drive `flow` to its result, sending every request it yields.
 
@@ -153,15 +147,15 @@ class Transport:
             before_send: Awaited when a placing request is signed and before its first byte leaves. Only with it may
                 a flow place. An error it raises ends the flow with nothing sent.
             priority: How much of each limit the requests may use; see `Limiter`.
-            is_patient: Whether the flow may wait; see `MustWait`.
+            may_wait: Whether anything may be waited for before the placing request leaves.
 
         Raises:
-            MustWait: Without patience: anything but the placing request was asked for, or that would have to wait for
+            MustWait: It may not wait: anything but the placing request was asked for, or that would have to wait for
                 a limit, for the clock or for another request of the account. Nothing was sent.
             ExchangeError: As `map_error` classed the reply, or the wire the failure.
             PluginError: The plugin broke the contract, and nothing was placed.
         """
-        return self._drive(flow, _Call(account_id, credentials, before_send, priority, is_patient))
+        return self._drive(flow, _Call(account_id, credentials, before_send, priority, may_wait))
 
     async def signed(self, request: Request, *, account_id: int, credentials: OpenCredentials) -> Request:
         """Return the login of a socket, checked, stamped and signed as if it were to be sent.
@@ -171,7 +165,7 @@ class Transport:
             NotSent: The exchange ordered a pause.
         """
         call = _Call(account_id, credentials, None, "urgent")
-        self._check(request, call, sent=1, placed=False)
+        self._rules.check(request, sent=1, has_account=True, may_place=False)
         if self._goes_at_once(request):
             return (await self._prepare(request, call))[1]
         async with self._turns[call.account_id]:
@@ -202,8 +196,7 @@ class Transport:
                 try:
                     request = flow.send(value) if error is None else flow.throw(error)  # type: ignore[arg-type]
                     sent += 1
-                    self._check(request, call, sent=sent, placed=placed)
-                    self._check_time(call, began)
+                    self._check(request, call, sent=sent, placed=placed, began=began)
                 except StopIteration as stop:
                     result: T = stop.value
                     return result
@@ -212,8 +205,8 @@ class Transport:
                 except BaseException as crash:  # no await in the block: even a cancellation here is the plugin's own
                     self._blame(crash, placed=call.departed)
                 value = error = None
-                if not call.is_patient and not call.departed:
-                    self._check_free(request, call)
+                if not (request.places or call.may_wait):
+                    raise MustWait
                 placed = placed or request.places
                 try:
                     if request.places:
@@ -227,20 +220,18 @@ class Transport:
                             flow.throw(failure)  # guards see how it ended, and nobody has a say in it
                         raise
                     error = failure
-        except BotError as failure:
-            self.last_error = str(failure)
-            if call.accepted and not isinstance(failure, OutcomeUnknown):
-                raise OutcomeUnknown(f"{self.info.title} took the order, then: {failure}") from failure
-            raise
-        finally:
+        except BaseException as failure:
             with suppress(BaseException):
                 flow.close()
+            if isinstance(failure, BotError):
+                self.last_error = str(failure)
+                if call.accepted and not isinstance(failure, OutcomeUnknown):
+                    raise OutcomeUnknown(f"{self.info.title} took the order, then: {failure}") from failure
+            raise
 
-    def _check(self, request: Request, call: _Call, *, sent: int, placed: bool) -> None:
+    def _check(self, request: Request, call: _Call, *, sent: int, placed: bool, began: float) -> None:
         may_place = call.before_send is not None and not placed
         self._rules.check(request, sent=sent, has_account=call.credentials is not None, may_place=may_place)
-
-    def _check_time(self, call: _Call, began: float) -> None:
         if self._own_clock.monotonic() - began - call.waited_seconds > _LONGEST_FLOW_SECONDS:
             raise PluginError(
                 f"The {self.info.title} plugin asked on after {_LONGEST_FLOW_SECONDS:.0f} seconds in one call."
@@ -268,12 +259,6 @@ class Transport:
                 return await self._attempt(request, call)
         raise AssertionError("unreachable: the last attempt raises")
 
-    def _check_free(self, request: Request, call: _Call) -> None:
-        has_turn = self._goes_at_once(request) or not self._turns[call.account_id].locked()
-        is_free = has_turn and self.limiter.is_free(request.costs, call.account_id, call.priority)
-        if not request.places or self.clock.is_stale() or not is_free:
-            raise MustWait
-
     def _attempt(self, request: Request, call: _Call) -> Coroutine[Any, Any, Response]:
         return self._exchange(request, call) if self._goes_at_once(request) else self._exchange_in_turn(request, call)
 
@@ -282,7 +267,10 @@ class Transport:
         return self.info.nonce == "window" or request.auth == "none"
 
     async def _exchange_in_turn(self, request: Request, call: _Call) -> Response:
-        async with self._turns[call.account_id]:
+        turn = self._turns[call.account_id]
+        if turn.locked() and not call.may_wait:
+            raise MustWait
+        async with turn:
             return await self._exchange(request, call)
 
     async def _exchange(self, request: Request, call: _Call) -> Response:
@@ -290,7 +278,8 @@ class Transport:
         if call.before_send is not None and request.places:
             await call.before_send(self._departure(signed, timestamp))
         self.limiter.check_pause()
-        call.departed = call.departed or request.places
+        if request.places:
+            call.departed = call.may_wait = True
         began_ms = self._own_clock.now_ms()
         timeout = _PLACE_SECONDS if request.places else _READ_SECONDS
         response = await self._wire.send(signed, timeout_seconds=timeout)
@@ -309,10 +298,12 @@ class Transport:
         """Once the limits let it through, return the request stamped, and signed, and the time in its signature."""
         is_signed = request.auth != "none"
         if is_signed and self.clock.is_stale():
+            if not call.may_wait:
+                raise MustWait
             async with self._measuring:  # one measurement serves all who wait for it
                 if self.clock.is_stale():
                     await self.measure_clock()
-        waited = await self.limiter.acquire(request.costs, call.account_id, call.priority)
+        waited = await self.limiter.acquire(request.costs, call.account_id, call.priority, may_wait=call.may_wait)
         if waited:
             call.waited_seconds += waited
             if is_signed and self.clock.has_jumped():

@@ -32,7 +32,7 @@ _PRAGMAS = {
     "busy_timeout": 5000,
     "trusted_schema": 0,
     "secure_delete": 1,
-    "wal_autocheckpoint": 4000,  # pages; a page that many commits changed is copied into the file once
+    "wal_autocheckpoint": 1000,  # pages; then the log is written over, which the disk has sooner than more of it
 }
 _STATEMENTS = 512
 """How many prepared statements a connection keeps: more than the bot has."""

@@ -39,6 +39,7 @@ _FIRST = (
         created_ms INTEGER NOT NULL,
         removed_ms INTEGER) STRICT""",
     "CREATE UNIQUE INDEX accounts_label ON accounts(user_id, label) WHERE removed_ms IS NULL",
+    "CREATE INDEX accounts_user ON accounts(user_id)",
     """CREATE TABLE data_keys(
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         user_id INTEGER NOT NULL REFERENCES users,
@@ -106,17 +107,13 @@ _FIRST = (
         sent_ms INTEGER,
         updated_ms INTEGER NOT NULL,
         UNIQUE(account_id, client_order_id)) STRICT""",
-    "CREATE INDEX orders_state ON orders(state) WHERE state IN"
+    "CREATE INDEX orders_unfinished ON orders(state, account_id) WHERE state IN"
     " ('proposed', 'confirmed', 'sending', 'unknown', 'needs_human', 'open', 'partially_filled')",
-    "CREATE INDEX orders_in_doubt ON orders(account_id) WHERE state IN ('sending', 'unknown', 'needs_human')",
-    "CREATE INDEX orders_live ON orders(account_id) WHERE state IN ('open', 'partially_filled')",
     "CREATE INDEX orders_expiry ON orders(expires_ms) WHERE state IN ('proposed', 'confirmed')",
     "CREATE INDEX orders_asking ON orders(updated_ms)"
     " WHERE state='needs_human' OR (misses>=3 AND state IN ('open', 'partially_filled'))",
     "CREATE INDEX orders_doubted ON orders(account_id) WHERE doubted=1",
     "CREATE INDEX orders_sent ON orders(user_id, sent_ms) WHERE sent_ms IS NOT NULL",
-    "CREATE INDEX orders_of_user ON orders(user_id)"
-    " WHERE state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled')",
     "CREATE INDEX orders_counter ON orders(account_id, CAST(client_order_id AS INTEGER))"
     " WHERE client_order_id GLOB '[0-9]*'",
     "CREATE INDEX orders_filled ON orders(user_id, account_id, symbol) WHERE filled<>'0'",

@@ -14,13 +14,14 @@ Paper trading has the same limits, counted apart from real money.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal, localcontext
+
+import msgspec
 
 from bot.contract.errors import UserError
 from bot.contract.models import Ticker
 from bot.store.database import Connection
-from bot.trading import profit
+from bot.trading import profit, queries
 from bot.trading.amounts import EXACT, format_amount, format_money, format_percent
 from bot.trading.draft import Draft
 from bot.trading.law import DOUBTFUL
@@ -50,8 +51,7 @@ class LimitReached(UserError):
         super().__init__(text, code=code)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What limits look at in one order; frozen with it.
 
     Attributes:
@@ -76,7 +76,7 @@ UNKNOWN = Facts(None, None, None)
 def facts_of(row: OrderRow) -> Facts:
     """Return the facts that were frozen with an order. One that was found at the exchange may have none."""
     found: Mapping[str, str | None] = row.params.get("limits") or {}
-    through, slippage = (found.get(name) for name in ("through", "slippage"))
+    through, slippage = found.get("through"), found.get("slippage")
     return Facts(
         worth=profit.worth_of(row),
         through=None if through is None else Decimal(through),
@@ -132,8 +132,7 @@ def check(db: Connection, limits: Limits, order: Order, now_ms: int) -> None:
             raise LimitReached(f"{text} Buying opens again at 00:00 UTC; selling stays possible.", code="LIMIT_LOSS")
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """What `check` looks at: an order that is previewed, or one that is about to leave."""
 
     user_id: int
@@ -248,11 +247,10 @@ def _sent_since(db: Connection, order: Order, since_ms: int) -> list[OrderRow]:
 def _open_orders(db: Connection, order: Order, most: int) -> int:
     """Count what the person has open or in doubt, but no further than `most`."""
     query = (
-        "SELECT count(*) AS n FROM (SELECT 1 FROM orders WHERE user_id=? AND id IS NOT ?"
-        " AND exchange LIKE '%:paper' = ?"
-        " AND state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled') LIMIT ?)"
+        "SELECT count(*) AS n FROM (SELECT 1 FROM orders WHERE id IS NOT ? AND exchange LIKE '%:paper' = ?"  # noqa: S608  # our words
+        f" AND {queries.UNSETTLED_OF_USER} LIMIT ?)"
     )
-    return int(db.execute(query, (order.user_id, order.id, order.is_paper, most)).fetchone()["n"])
+    return int(db.execute(query, (order.id, order.is_paper, order.user_id, most)).fetchone()["n"])
 
 
 def _is_alike(row: OrderRow, order: Order) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
+from functools import lru_cache
 
 from bot.contract.errors import UserError
 from bot.contract.models import ClientId
@@ -31,7 +32,11 @@ def mint(db: Connection, row: OrderRow, rule: ClientId) -> str:
         if following > rule.max_value:
             raise UserError("This account has used up its order numbers. Connect the key under a new label.")
         return str(following)
-    key = bytes.fromhex(db.execute("SELECT value FROM meta WHERE key='client_id_key'").fetchone()["value"])
-    digest = hmac.digest(key, f"{row.id} {row.created_ms}".encode(), "sha256")
-    letters = base64.b32encode(digest[:20]).decode().lower()  # 32 of them; of the rest none would be used
-    return ("t" + letters)[: min(26, rule.max_length)]
+    key = db.execute("SELECT value FROM meta WHERE key='client_id_key'").fetchone()[0]
+    return ("t" + _letters(key, row.id, row.created_ms))[: min(26, rule.max_length)]
+
+
+@lru_cache(maxsize=1024)  # asked for when an order is signed, and again when it leaves
+def _letters(key: str, order_id: int, created_ms: int) -> str:
+    digest = hmac.digest(bytes.fromhex(key), f"{order_id} {created_ms}".encode(), "sha256")
+    return base64.b32encode(digest[:20]).decode().lower()  # 32 of them; of the rest none would be used

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import msgspec
+
 from bot.store.database import Connection, Row
 
 PREFIX = "c1:"
@@ -49,8 +51,7 @@ class Button:
     style: Literal["", "primary", "success", "danger"] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Press:
+class Press(msgspec.Struct, frozen=True):
     """A button that was pressed by its owner, for the first time, in time."""
 
     action: str
@@ -107,7 +108,7 @@ def redeem(db: Connection, data: str, *, user_id: int, chat_id: int, message_id:
     key = _hashed(data.removeprefix(PREFIX))
     spent = db.execute(
         "UPDATE buttons SET used_ms=? WHERE nonce_hash=? AND user_id=? AND chat_id=? AND message_id=?"
-        " AND used_ms IS NULL AND expires_ms>? RETURNING *",
+        " AND used_ms IS NULL AND expires_ms>? RETURNING action, payload, order_id, params_hash",
         (now_ms, key, user_id, chat_id, message_id, now_ms),
     ).fetchone()
     if spent is not None:
@@ -123,15 +124,16 @@ def redeem(db: Connection, data: str, *, user_id: int, chat_id: int, message_id:
 def look_at(db: Connection, data: str, *, user_id: int, chat_id: int, message_id: int, now_ms: int) -> Press | None:
     """Return what `redeem` would, without spending the button; `None` where it would refuse."""
     row = db.execute(
-        "SELECT * FROM buttons WHERE nonce_hash=? AND user_id=? AND chat_id=? AND message_id=?"
-        " AND used_ms IS NULL AND expires_ms>?",
+        "SELECT action, payload, order_id, params_hash FROM buttons"
+        " WHERE nonce_hash=? AND user_id=? AND chat_id=? AND message_id=? AND used_ms IS NULL AND expires_ms>?",
         (_hashed(data.removeprefix(PREFIX)), user_id, chat_id, message_id, now_ms),
     ).fetchone()
     return None if row is None or not data.startswith(PREFIX) else _press(row)
 
 
 def _press(row: Row) -> Press:
-    return Press(row["action"], json.loads(row["payload"]), row["order_id"], row["params_hash"])
+    action, payload, order_id, params_hash = row
+    return Press(action, json.loads(payload) if payload != "{}" else {}, order_id, params_hash)
 
 
 def end_all(db: Connection, user_id: int, now_ms: int) -> None:

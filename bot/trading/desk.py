@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
+import msgspec
+
 from bot.accounts.people import AccountRow
 from bot.clock import Clock
 from bot.contract.errors import BotError, ExchangeError, UserError
@@ -204,7 +206,7 @@ class Desk:
                 return None
             shown = queries.get(db, seen.order_id)
             client_order_id = client_ids.mint(db, shown, self._gateway.named(shown.exchange).info.client_id)
-            return queries.account_of(db, shown), replace(shown, client_order_id=client_order_id)
+            return queries.account_of(db, shown), msgspec.structs.replace(shown, client_order_id=client_order_id)
 
         def leave(db: Connection, departure: Departure) -> tuple[Press, OrderRow]:
             now_ms = self._opened(db)

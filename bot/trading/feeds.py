@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+import msgspec
+
 from bot.accounts import people
 from bot.clock import Clock
 from bot.contract.errors import BotError
@@ -116,7 +118,8 @@ class Feeds:
 
         async def describe() -> Sequence[Stream]:
             account = await self._store.run(lambda db: people.known_account(db, account_id))
-            return await self._gateway.private_stream(replace(account, paper=exchange_id.endswith(":paper")))
+            as_sent = msgspec.structs.replace(account, paper=exchange_id.endswith(":paper"))
+            return await self._gateway.private_stream(as_sent)
 
         async def on_news(news: News) -> None:
             if isinstance(news, OrderChanged):
@@ -158,7 +161,9 @@ def _removed(db: Connection, account_ids: Collection[int]) -> set[int]:
 
 
 def _live(db: Connection, account_id: int, exchange_id: str) -> list[int]:
-    query = f"SELECT id FROM orders WHERE account_id=? AND exchange=? AND state IN {LIVE}"  # noqa: S608  # our words
+    query = (
+        f"SELECT id FROM orders WHERE account_id=? AND exchange=? AND state IN {LIVE} AND state IN {queries.UNFINISHED}"  # noqa: S608
+    )
     return [row["id"] for row in db.execute(query, (account_id, exchange_id)).fetchall()]
 
 

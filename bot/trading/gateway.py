@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow
@@ -14,7 +16,6 @@ from bot.accounts.vault import Vault
 from bot.clock import Clock
 from bot.contract.errors import BotError, ExchangeError, NotSent, OutcomeUnknown, UserError, WrongAccountMode
 from bot.contract.models import (
-    Account,
     Balance,
     Candle,
     ExchangeInfo,
@@ -29,7 +30,7 @@ from bot.contract.models import (
     Ticker,
 )
 from bot.contract.streams import Stream
-from bot.contract.wire import Credentials, Flow
+from bot.contract.wire import Credentials
 from bot.exchanges.limits import Priority
 from bot.exchanges.registry import Registered
 from bot.exchanges.streams import Sockets
@@ -148,7 +149,7 @@ class Gateway:
 
     async def detect(self, account: AccountRow) -> AccountRow:
         """Find out what kind of account it is, keep it, and return the account with it."""
-        facts: Mapping[str, str] | None = await self._private(account, "detect", detecting=True)
+        facts: Mapping[str, str] | None = await self._ask(account, "detect")
         if facts is None:
             return account
         await self._store.run(lambda db: people.set_facts(db, account.id, facts))
@@ -165,28 +166,34 @@ class Gateway:
         return is_told or "detect" not in self.exchange(account).registered.hooks
 
     async def place(
-        self, account: AccountRow, order: Order, before_send: BeforeSend, *, is_patient: bool = True
+        self, account: AccountRow, order: Order, before_send: BeforeSend, *, may_wait: bool = True
     ) -> OrderAck:
         """Place an order, once. Never repeated, whatever happens.
 
         Raises:
-            MustWait: Without patience, it cannot leave at once.
+            MustWait: It may not wait, and cannot leave at once.
             NotSent: It surely never left.
             Rejected: The exchange surely did not execute it.
             OutcomeUnknown: It may exist.
         """
+        if not self.knows(account):
+            account = await self.detect(account)
+        exchange = self.exchange(account)
         try:
-            ack: object = await self._private(
-                account, "place_order", before_send=before_send, is_patient=is_patient, order=order
+            ack: object = await exchange.transport.run(
+                exchange.transport.flow("place_order", account=people.to_contract(account), order=order),
+                account_id=account.id,
+                credentials=self.credentials(account.id),
+                before_send=before_send,
+                may_wait=may_wait,
             )
         except WrongAccountMode:
             with contextlib.suppress(BotError):  # the refusal is the answer, whether or not the detection works
                 await self.detect(account)
             raise
         if not isinstance(ack, OrderAck) or ack.client_order_id != order.client_order_id or not ack.exchange_order_id:
-            title = self.exchange(account).info.title
             raise OutcomeUnknown(
-                f"the {title} plugin acknowledged another order than the one it was given", code="PLUGIN"
+                f"the {exchange.info.title} plugin acknowledged another order than the one it was given", code="PLUGIN"
             )
         return ack
 
@@ -255,44 +262,29 @@ class Gateway:
         for exchange in self.exchanges.values():
             await exchange.transport.close()
 
-    async def _private(
+    async def _private(self, account: AccountRow, hook: str, **options: Any) -> Any:
+        """Ask once what kind of account it is where that is not known, and once more where it turns out to be wrong."""
+        if not self.knows(account):
+            account = await self.detect(account)
+        try:
+            return await self._ask(account, hook, **options)
+        except WrongAccountMode:
+            return await self._ask(await self.detect(account), hook, **options)
+
+    async def _ask(
         self,
         account: AccountRow,
         hook: str,
         *,
-        before_send: BeforeSend | None = None,
         priority: Priority = "usual",
         required: bool = False,
-        detecting: bool = False,
-        is_patient: bool = True,
         **arguments: Any,
     ) -> Any:
         exchange = self.exchange(account)
-        if not detecting and not self.knows(account):
-            account = await self.detect(account)
-
-        def flow(seen: Account) -> Flow[Any] | None:
-            result: Flow[Any] | None = exchange.transport.flow(hook, account=seen, **arguments)
-            return result
-
-        async def run(row: AccountRow) -> Any:
-            made = flow(people.to_contract(row))
-            if made is None:
-                if required:
-                    raise NotSent(f"{exchange.info.title} offers no way to do that", code="UNSUPPORTED")
-                return None
-            return await exchange.transport.run(
-                made,
-                account_id=account.id,
-                credentials=self.credentials(account.id),
-                before_send=before_send,
-                priority=priority,
-                is_patient=is_patient,
-            )
-
-        try:
-            return await run(account)
-        except WrongAccountMode:
-            if before_send is not None or detecting:
-                raise
-            return await run(await self.detect(account))
+        flow = exchange.transport.flow(hook, account=people.to_contract(account), **arguments)
+        if flow is not None:
+            credentials = self.credentials(account.id)
+            return await exchange.transport.run(flow, account_id=account.id, credentials=credentials, priority=priority)
+        if required:
+            raise NotSent(f"{exchange.info.title} offers no way to do that", code="UNSUPPORTED")
+        return None

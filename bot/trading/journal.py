@@ -156,7 +156,7 @@ def confirm_and_send(
     ceiling: Limits = NONE,
     now_ms: int,
 ) -> OrderRow:
-    """Do as `confirm` and `begin_sending` in one commit, for a request that was signed already and waits for nothing.
+    """Do as `confirm` and `begin_sending` in one step, for a request that was signed already and waits for nothing.
 
     Args:
         db: The running transaction.
@@ -181,10 +181,9 @@ def confirm_and_send(
     if row.state != "proposed" or row.user_id != user_id or row.expires_ms <= now_ms:
         raise Stays
     _check_confirmable(db, row, ceiling, has_code=False, approver=None, now_ms=now_ms)
-    row = _confirm(db, row, rule, now_ms, is_told=False)
-    if row.client_order_id != client_order_id:
+    if client_ids.mint(db, row, rule) != client_order_id:
         raise Stays
-    return _leave(db, row, request_hash, window_ends_ms, now_ms)
+    return _leave(db, row, request_hash, window_ends_ms, now_ms, reason="", client_order_id=client_order_id)
 
 
 def _check_confirmable(
@@ -201,17 +200,17 @@ def _check_confirmable(
             "this one as well, press Confirm again once you have read it.",
             code="NEWS",
         )
-    own, facts = _check_allowed(db, row, ceiling, now_ms), allowance.facts_of(row)
+    own, facts = _check_allowed(db, row, ceiling, now_ms)
     if allowance.needs_code(own, facts) and not has_code:
         raise UserError("This order is above your line for codes. Ask for a new preview.", code="NEEDS_CODE")
     if allowance.needs_approval(own, facts) and approver in (None, row.user_id):
         raise ApprovalNeeded
 
 
-def _confirm(db: Connection, row: OrderRow, rule: ClientId, now_ms: int, *, is_told: bool = True) -> OrderRow:
+def _confirm(db: Connection, row: OrderRow, rule: ClientId, now_ms: int) -> OrderRow:
     client_order_id, expires_ms = client_ids.mint(db, row, rule), now_ms + SEND_SECONDS * 1000
     columns: dict[str, Any] = {"reason": "", "client_order_id": client_order_id, "expires_ms": expires_ms}
-    return move(db, row, "confirmed", now_ms, is_told=is_told, **columns)
+    return move(db, row, "confirmed", now_ms, **columns)
 
 
 def await_approval(db: Connection, order_id: int, reason: str, now_ms: int) -> OrderRow:
@@ -247,8 +246,10 @@ def begin_sending(
     _leave(db, row, request_hash, window_ends_ms, now_ms)
 
 
-def _leave(db: Connection, row: OrderRow, request_hash: str, window_ends_ms: int | None, now_ms: int) -> OrderRow:
-    columns: dict[str, Any] = {"request_hash": request_hash, "window_ends_ms": window_ends_ms, "sent_ms": now_ms}
+def _leave(
+    db: Connection, row: OrderRow, request_hash: str, window_ends_ms: int | None, now_ms: int, **columns: Any
+) -> OrderRow:
+    columns |= {"request_hash": request_hash, "window_ends_ms": window_ends_ms, "sent_ms": now_ms}
     return move(db, row, "sending", now_ms, **columns)
 
 
@@ -324,11 +325,12 @@ def _refuse_while_in_doubt(db: Connection, account_id: int, symbol: str, side: S
         raise InDoubt(unnamed)
 
 
-def _check_allowed(db: Connection, row: OrderRow, ceiling: Limits, now_ms: int) -> Limits:
+def _check_allowed(db: Connection, row: OrderRow, ceiling: Limits, now_ms: int) -> tuple[Limits, Facts]:
     halt.refuse(db, row.user_id, now_ms)
     own = limits.read(db, row.user_id, ceiling, now_ms)
-    allowance.check(db, own, allowance.order_of(row), now_ms)
-    return own
+    asked = allowance.order_of(row)
+    allowance.check(db, own, asked, now_ms)
+    return own, asked.facts
 
 
 def _give_up_card(db: Connection, chat_id: int, message_id: int, now_ms: int) -> None:
@@ -350,8 +352,6 @@ def move(
     state: State,
     now_ms: int,
     answer: Mapping[str, str] | None = None,
-    *,
-    is_told: bool = True,
     **columns: Any,
 ) -> OrderRow:
     """Move an order that still is as `row` says, with the event that records it and the card that tells it.
@@ -362,7 +362,6 @@ def move(
         state: Where to.
         now_ms: The time.
         answer: What the exchange said, for the log of events.
-        is_told: Whether the card is drawn anew; not where the same transaction moves the order on.
         columns: What else changes in the row.
 
     Raises:
@@ -378,7 +377,7 @@ def move(
         news["answer"] = dict(answer)
     if state == "unknown":
         columns["doubted"] = 1
-    names = "".join(f", {name}=?" for name in columns)
+    names = "".join([f", {name}=?" for name in columns])
     found = db.execute(
         f"UPDATE orders SET state=?, updated_ms=?{names} WHERE id=? AND state=? RETURNING *",  # noqa: S608  # our names
         (state, now_ms, *columns.values(), row.id, row.state),
@@ -387,8 +386,7 @@ def move(
         raise IllegalTransition(f"order #{row.id} is no longer {row.state}")
     moved = row_of(found)
     events.record(db, kind=state, detail=news, ours=ours, now_ms=now_ms, user_id=row.user_id, order_id=row.id)
-    if is_told:
-        _tell(db, row.id, moved.chat_id, now_ms)
+    _tell(db, row.id, moved.chat_id, now_ms)
     if moved.state != row.state:
         groups.post_fill(db, moved, now_ms)
     return moved

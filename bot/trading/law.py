@@ -22,7 +22,7 @@ State: TypeAlias = Literal[
 _FOUND: tuple[State, ...] = ("open", "partially_filled", "filled", "canceled")
 
 LAW: dict[State, tuple[State, ...]] = {
-    "proposed": ("confirmed", "expired"),
+    "proposed": ("confirmed", "sending", "expired"),
     "confirmed": ("sending", "expired", "not_placed"),
     "sending": (*_FOUND, "rejected", "not_placed", "unknown"),
     "unknown": (*_FOUND, "rejected", "not_placed", "needs_human"),
@@ -35,7 +35,8 @@ LAW: dict[State, tuple[State, ...]] = {
     "rejected": (),
     "expired": (),
 }
-"""A `rejected` after `open` is a stop order that the exchange could not trigger."""
+"""A `rejected` after `open` is a stop order that the exchange could not trigger. `proposed` goes to `sending` where the
+request is signed and waits for nothing: confirmed and on its way in one commit."""
 
 LIVE: tuple[State, ...] = ("open", "partially_filled")
 DOUBTFUL: tuple[State, ...] = ("sending", "unknown", "needs_human")

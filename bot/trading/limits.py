@@ -81,17 +81,21 @@ def ceiling_of(settings: LimitSettings) -> Limits:
 
 def read(db: Connection, user_id: int, ceiling: Limits, now_ms: int) -> Limits:
     """Return what holds for a person: the tighter of their own limits and the ceiling."""
-    found = own(db, user_id, now_ms)
-    return ceiling if found == NONE else tightest(found, ceiling)
+    values = _own(db, user_id, now_ms)
+    return tightest(Limits(**values), ceiling) if values else ceiling  # type: ignore[arg-type]
 
 
 def own(db: Connection, user_id: int, now_ms: int) -> Limits:
     """Return what a person set, whatever the ceiling says."""
+    return Limits(**_own(db, user_id, now_ms))  # type: ignore[arg-type]
+
+
+def _own(db: Connection, user_id: int, now_ms: int) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for row in db.execute("SELECT * FROM limits WHERE user_id=?", (user_id,)):
         is_due = row["next_ms"] is not None and row["next_ms"] <= now_ms
         values[row["name"]] = _value(row["name"], row["next_value"] if is_due else row["value"])
-    return Limits(**values)  # type: ignore[arg-type]
+    return values
 
 
 def waiting(db: Connection, user_id: int, now_ms: int) -> dict[str, tuple[Value, int]]:

@@ -86,17 +86,17 @@ def tell(
         now_ms: Wall-clock time.
     """
     text = json.dumps(redactor.cleaned(payload), separators=(",", ":")) if payload else "{}"
-    skipped = 0
-    if lane == "alert":
-        is_new = merge_key is None or not _waits(db, chat_id, merge_key)
-        if is_new and _waiting(db, chat_id, ("alert",), MOST_ALERTS) == MOST_ALERTS:
-            skipped = _drop_oldest_alert(db, chat_id)
-    # A row that is replaced hands on what it counted; without a key there is none, and the sums are of nothing.
+    happened, skipped, created_ms = 0, 0, now_ms
+    before = None if merge_key is None else _waiting_under(db, chat_id, merge_key)
+    if before is not None:  # it hands on what it counted
+        happened, skipped, created_ms = before["happened"], before["skipped"], before["created_ms"]
+        told(db, before["id"])
+    elif lane == "alert" and _waiting(db, chat_id, ("alert",), MOST_ALERTS) == MOST_ALERTS:
+        skipped = _drop_oldest_alert(db, chat_id)
     db.execute(
-        "INSERT OR REPLACE INTO outbox(chat_id, thread_id, lane, kind, payload, merge_key, order_id, happened, skipped,"
-        " created_ms) SELECT ?, ?, ?, ?, ?, ?, ?, coalesce(max(happened), 0) + 1, coalesce(max(skipped), 0) + ?,"
-        " coalesce(min(created_ms), ?) FROM outbox WHERE chat_id=? AND merge_key=?",
-        (chat_id, thread_id, lane, kind, text, merge_key, order_id, skipped, now_ms, chat_id, merge_key),
+        "INSERT INTO outbox(chat_id, thread_id, lane, kind, payload, merge_key, order_id, happened, skipped,"
+        " created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (chat_id, thread_id, lane, kind, text, merge_key, order_id, happened + 1, skipped, created_ms),
     )
 
 
@@ -226,9 +226,10 @@ def migrate(db: Connection, chat_id: int, new_chat_id: int) -> None:
     unpark(db, new_chat_id)  # Telegram may say that the bot left the old group
 
 
-def _waits(db: Connection, chat_id: int, merge_key: str) -> bool:
-    query = "SELECT 1 FROM outbox WHERE chat_id=? AND merge_key=?"
-    return db.execute(query, (chat_id, merge_key)).fetchone() is not None
+def _waiting_under(db: Connection, chat_id: int, merge_key: str) -> Row | None:
+    query = "SELECT id, happened, skipped, created_ms FROM outbox WHERE chat_id=? AND merge_key=?"
+    found: Row | None = db.execute(query, (chat_id, merge_key)).fetchone()
+    return found
 
 
 def _waiting(db: Connection, chat_id: int, lanes: tuple[Queue, ...], most: int) -> int:

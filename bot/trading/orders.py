@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -19,13 +17,15 @@ from bot.store.database import Row
 from bot.trading.draft import Draft
 from bot.trading.law import ENDS, LIVE, State
 
+Params: TypeAlias = dict[str, Any] | MappingProxyType[str, Any]
+"""What was frozen with an order, as plain values."""
+
 MISSES = 3
 """Clean looks that must miss an order before its absence counts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRow:
-    """One order as the journal has it. See `bot.store.schema` for the columns."""
+class OrderRow(msgspec.Struct, frozen=True):
+    """One order as the journal has it: the columns of its table, in their order. See `bot.store.schema` for them."""
 
     id: int
     account_id: int
@@ -35,11 +35,12 @@ class OrderRow:
     side: Side
     state: State
     reason: str
-    params: Mapping[str, Any]
+    params: Params
     params_hash: bytes
     intent: str
     client_order_id: str
     exchange_order_id: str
+    request_hash: str | None
     window_ends_ms: int | None
     misses: int
     last_miss_ms: int | None
@@ -52,6 +53,7 @@ class OrderRow:
     expires_ms: int
     cancel_requested_ms: int | None
     late: bool
+    doubted: bool
     external: bool
     refusal: str
     created_ms: int
@@ -66,7 +68,7 @@ class OrderRow:
     @property
     def market(self) -> Market:
         """The pair, with the steps of the day the order was drafted."""
-        return self.order.market
+        return _market(_of_market(self.params))
 
     @property
     def quantity(self) -> Decimal:
@@ -129,40 +131,41 @@ def frozen(draft: Draft, market: Market) -> dict[str, Any]:
     }
 
 
-def params_hash(account_id: int, params: Mapping[str, Any]) -> bytes:
+def params_hash(account_id: int, params: Params) -> bytes:
     """Return what binds a card, its buttons and its order to one another."""
-    return hashlib.sha256(as_json([account_id, dict(params)]).encode()).digest()
+    return hashlib.sha256(_as_json([account_id, params.copy()])).digest()
 
 
 def row_of(found: Row) -> OrderRow:
-    """Return a row of the table `orders`."""
-    return _read(_columns(tuple(found.keys()))(found))
-
-
-_as_json = msgspec.json.Encoder(order="sorted").encode
-_NAMES = tuple(field.name for field in fields(OrderRow))
-
-
-@lru_cache(maxsize=8)
-def _columns(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
-    return itemgetter(*(names.index(name) for name in _NAMES))
-
-
-@lru_cache(maxsize=1024)  # the reconciler reads the same rows every turn
-def _read(columns: tuple[Any, ...]) -> OrderRow:
-    values = dict(zip(_NAMES, columns, strict=True))
-    values["params"] = _params(values["params"])
-    values["client_order_id"] = values["client_order_id"] or ""
-    values["exchange_order_id"] = values["exchange_order_id"] or ""
-    values["filled"] = Decimal(values["filled"])
-    values["average_price"], values["fee"] = _number(values["average_price"]), _number(values["fee"])
-    values["late"], values["external"] = bool(values["late"]), bool(values["external"])
-    return OrderRow(**values)
+    """Return a row of the table `orders`, selected with all its columns; those that are not known stand behind."""
+    values = [*found[:_WIDTH]]
+    for place, read in _READ:
+        if values[place] is not None:
+            values[place] = read(values[place])
+    for place in _IDS:
+        values[place] = values[place] or ""
+    return OrderRow(*values)
 
 
 @lru_cache(maxsize=1024)  # they never change, whatever becomes of the order
-def _params(text: str) -> Mapping[str, Any]:
-    return MappingProxyType(json.loads(text))  # shared by all who read the row
+def _params(text: str) -> Params:
+    return MappingProxyType(msgspec.json.decode(text))  # shared by all who read the row
+
+
+_as_json = msgspec.json.Encoder(order="sorted").encode
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "params": _params,
+    "filled": Decimal,
+    "average_price": Decimal,
+    "fee": Decimal,
+    "late": bool,
+    "doubted": bool,
+    "external": bool,
+}
+"""Of the columns that are not used as they are stored."""
+_WIDTH = len(OrderRow.__struct_fields__)
+_READ = tuple((OrderRow.__struct_fields__.index(name), read) for name, read in _READERS.items())
+_IDS = tuple(map(OrderRow.__struct_fields__.index, ("client_order_id", "exchange_order_id")))
 
 
 def _order(params: Mapping[str, Any], client_order_id: str) -> Order:

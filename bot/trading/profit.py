@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal, localcontext
 
 from bot.store.database import Connection
+from bot.trading import queries
 from bot.trading.amounts import EXACT
 from bot.trading.orders import OrderRow, row_of
 from bot.trading.pnl import Trade, of_order, reckon
@@ -37,7 +38,7 @@ def _of_pairs_sold(db: Connection, user_id: int, since_ms: int) -> Iterator[Orde
     """Yield all that filled of what the person sold something of since; nothing else can have brought anything."""
     # A plus keeps SQLite from an index by which it would read years.
     sold = "SELECT DISTINCT account_id, symbol FROM orders WHERE side='sell' AND +filled<>'0' AND updated_ms>=?"
-    live = f"{sold} AND user_id=? AND state IN ('sending', 'unknown', 'needs_human', 'open', 'partially_filled')"
+    live = f"{sold} AND {queries.UNSETTLED_OF_USER}"
     ended = f"{sold} AND +user_id=? AND state IN ('filled', 'canceled')"
     pairs = {tuple(row) for query in (live, ended) for row in db.execute(query, (since_ms, user_id)).fetchall()}
     query = "SELECT * FROM orders WHERE user_id=? AND account_id=? AND symbol=? AND filled<>'0'"

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import replace
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow
@@ -29,9 +30,12 @@ UNFINISHED: tuple[State, ...] = (
     "open",
     "partially_filled",
 )
-"""As the index `orders_state` names them; SQLite uses it only for a condition in the same words."""
-_OF_ACCOUNT: tuple[tuple[State, ...], ...] = (("sending", "unknown", "needs_human"), ("open", "partially_filled"))
-"""As the indexes `orders_in_doubt` and `orders_live` name them."""
+"""As the index `orders_unfinished` names them; SQLite uses it only for a condition in the same words."""
+UNSETTLED_OF_USER = (
+    "account_id IN (SELECT id FROM accounts WHERE user_id=?)"  # noqa: S608  # our words
+    f" AND state IN {(*LIVE, *DOUBTFUL)} AND state IN {UNFINISHED}"
+)
+"""A condition: live or in doubt, of a person."""
 _ABSENT = "state='not_placed' AND sent_ms>?"
 _ENDED = (
     "state IN ('filled', 'canceled') AND updated_ms>? AND exchange_order_id<>''"
@@ -39,6 +43,8 @@ _ENDED = (
 )
 Watched: TypeAlias = tuple[int, int, str, State]
 """The number of an order, its account, its exchange and its state."""
+Place: TypeAlias = tuple[int, int]
+"""An order's account and its number: the order of the index within a state."""
 
 
 def get(db: Connection, order_id: int) -> OrderRow:
@@ -101,8 +107,8 @@ def account_of(db: Connection, row: OrderRow) -> AccountRow:
 def in_doubt(db: Connection, account_id: int, symbol: str, side: Side) -> list[OrderRow]:
     """Return the orders of an account, pair and side of which nobody knows whether they exist, oldest first."""
     query = (
-        "SELECT * FROM orders WHERE account_id=? AND symbol=? AND side=?"
-        " AND state IN ('sending', 'unknown', 'needs_human') ORDER BY id"
+        "SELECT * FROM orders WHERE account_id=? AND symbol=? AND side=?"  # noqa: S608  # our words
+        f" AND state IN {DOUBTFUL} AND state IN {UNFINISHED} ORDER BY id"
     )
     return [row_of(found) for found in db.execute(query, (account_id, symbol, side)).fetchall()]
 
@@ -116,11 +122,8 @@ def in_states(db: Connection, states: tuple[State, ...], account_id: int | None 
     values: tuple[object, ...] = states
     if account_id is not None:
         query, values = query + " AND account_id=?", (*states, account_id)
-    indexed = next((each for each in (*_OF_ACCOUNT, UNFINISHED) if set(states) <= set(each)), None)
-    if indexed in _OF_ACCOUNT and account_id is None:
-        indexed = UNFINISHED
-    if indexed is not None:
-        query += f" AND state IN {indexed}"
+    if set(states) <= set(UNFINISHED):
+        query += f" AND state IN {UNFINISHED}"
     return [row_of(row) for row in db.execute(query + " ORDER BY id", values).fetchall()]
 
 
@@ -168,10 +171,14 @@ def ids_of(
     return sorted(row["id"] for row in db.execute(either, (account_id, exchange_id, *ids)).fetchall())
 
 
-def ids_in_state(db: Connection, state: State, *, after: int, most: int) -> list[int]:
-    """Return the ids of unfinished orders in a state, lowest first, from above `after`. Only an index is read."""
-    query = f"SELECT id FROM orders WHERE state=? AND state IN {UNFINISHED} AND id>? ORDER BY id LIMIT ?"  # noqa: S608  # our words
-    return [row[0] for row in db.execute(query, (state, after, most)).fetchall()]
+def places_in_state(db: Connection, state: State, *, after: Place, most: int) -> list[Place]:
+    """Return the places of unfinished orders in a state, in order, from behind `after`. Only an index is read."""
+    account_id, order_id = after
+    query = f"SELECT account_id, id FROM orders WHERE state=? AND state IN {UNFINISHED} AND "  # noqa: S608  # our words
+    own, others = "account_id=? AND id>? ORDER BY id LIMIT ?", "account_id>? ORDER BY account_id, id LIMIT ?"
+    found = db.execute(query + own, (state, account_id, order_id, most)).fetchall()
+    found += db.execute(query + others, (state, account_id, most - len(found))).fetchall()
+    return [tuple(row) for row in found]
 
 
 def ids_of_late(db: Connection, now_ms: int) -> list[int]:

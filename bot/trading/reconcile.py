@@ -12,8 +12,10 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow

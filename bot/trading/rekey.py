@@ -6,8 +6,10 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any, Literal, TypeAlias
+
+from msgspec.structs import replace
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow

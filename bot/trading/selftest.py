@@ -6,8 +6,10 @@ Every exchange takes the same steps, each made of hooks that its plugin has anyw
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec.structs import replace
 
 from bot.accounts import people
 from bot.accounts.people import AccountRow

@@ -159,7 +159,7 @@ class Sender:
             _tell(left, made)
 
         try:
-            ack = await self._gateway.place(account, row.order, before_send, is_patient=False)
+            ack = await self._gateway.place(account, row.order, before_send, may_wait=False)
             after = await self._accepted(row.id, ack)
         except Exception as error:
             if not is_sending:

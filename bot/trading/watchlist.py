@@ -13,7 +13,7 @@ from bot.store.errors import StoreError
 from bot.trading import queries
 from bot.trading.law import DOUBTFUL, LIVE, State
 from bot.trading.orders import OrderRow
-from bot.trading.queries import Watched
+from bot.trading.queries import Place, Watched
 from bot.trading.turns import Turns
 
 Key: TypeAlias = tuple[int, str]
@@ -193,18 +193,18 @@ class Watchlist:
 
     def _compared(self) -> Iterator[None]:
         for state in (*LIVE, *DOUBTFUL):
-            last, is_full = 0, True
+            last, is_full = (0, 0), True
             while is_full:
-                found = self._ids(state, last)
-                self._call_missing(found)
+                found = self._places(state, last)
+                self._call_missing(order_id for _, order_id in found)
                 if is_full := len(found) == _SLICE:
                     last = found[-1]
                     yield
         now_ms = self._clock.now_ms()
         self._call_missing(self._store.look(lambda db: queries.ids_of_late(db, now_ms)))
 
-    def _ids(self, state: State, after: int) -> list[int]:
-        return self._store.look(lambda db: queries.ids_in_state(db, state, after=after, most=_SLICE))
+    def _places(self, state: State, after: Place) -> list[Place]:
+        return self._store.look(lambda db: queries.places_in_state(db, state, after=after, most=_SLICE))
 
     def _call_missing(self, order_ids: Iterable[int]) -> None:
         self._called |= dict.fromkeys(each for each in order_ids if each not in self)

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
+from msgspec.structs import replace
 
 from bot import Account, KeyPermissions, UserError
 from bot.accounts import people
@@ -55,6 +56,7 @@ def test_add_account_returns_what_is_stored(db: Connection) -> None:
         rights={},
         created_ms=7,
     )
+    assert added.paper is True  # the database knows 0 and 1
     assert people.get_account(db, added.id) == added
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bot.chat.render import card, state_words, summary
 from bot.chat.reply import Reply
@@ -60,6 +60,7 @@ def row(state: State = "proposed", params: dict[str, Any] | None = None, **chang
         intent="{}",
         client_order_id="",
         exchange_order_id="",
+        request_hash=None,
         window_ends_ms=None,
         misses=0,
         last_miss_ms=None,
@@ -72,6 +73,7 @@ def row(state: State = "proposed", params: dict[str, Any] | None = None, **chang
         expires_ms=0,
         cancel_requested_ms=None,
         late=False,
+        doubted=False,
         created_ms=0,
         sent_ms=None,
         updated_ms=0,

@@ -9,7 +9,9 @@ import json
 import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -70,6 +72,7 @@ def test_request_query_can_be_read_back(pairs: list[tuple[str, str]]) -> None:
     assert read == pairs
 
 
+@pytest.mark.parametrize("is_stamped", [False, True])
 @pytest.mark.parametrize(
     ("json", "body"),
     [
@@ -78,13 +81,15 @@ def test_request_query_can_be_read_back(pairs: list[tuple[str, str]]) -> None:
         ([], b"[]"),
         ({"b": 1, "a": [True, None]}, b'{"b":1,"a":[true,null]}'),
         ({"text": 'ü/"'}, '{"text":"ü/\\""}'.encode()),
+        ({"rate": 1e16, "all": [0.1]}, b'{"rate":1e+16,"all":[0.1]}'),
         ("plain", b'"plain"'),
         ({True: "a", None: "b", 2: "c"}, b'{"true":"a","null":"b","2":"c"}'),
     ],
 )
-def test_request_body_is_compact_json_in_the_order_given(json: Any, body: bytes) -> None:
+def test_request_body_is_compact_json_in_the_order_given(json: Any, body: bytes, *, is_stamped: bool) -> None:
     """No spaces, no sorting, no escaping of what UTF-8 can say."""
-    assert Request.post("/x", json).body == body
+    request = Request.post("/x", json)
+    assert (request.stamped(7) if is_stamped else request).body == body
 
 
 @pytest.mark.parametrize("json", [{"amount": Decimal("0.1")}, {"when": TIMESTAMP}, {"n": {"t": TIMESTAMP}}])
@@ -92,6 +97,35 @@ def test_request_body_refuses_what_json_cannot_say(json: Any) -> None:
     """An amount is written as text by the plugin, and a time stands on the first level: neither is guessed."""
     with pytest.raises(TypeError, match="not JSON serializable"):
         _ = Request.post("/x", json).body
+
+
+@pytest.mark.parametrize(
+    "value", [Decimal("0.1"), [Decimal("0.1")], {"t": TIMESTAMP}, [TIMESTAMP], b"text", {1}, date(2026, 1, 1)]
+)
+@pytest.mark.parametrize("more", [{}, {"t": TIMESTAMP}])
+def test_request_stamped_refuses_what_json_cannot_say(value: Any, more: dict[str, Any]) -> None:
+    """Though the quick encoder could write some of it, in its own way."""
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        Request.post("/x", {"a": "b", "value": value, **more}).stamped(7)
+
+
+def test_request_stamped_takes_any_mapping_with_a_time_in_it() -> None:
+    """What is filled in is a copy."""
+    stamped = Request.post("/x", MappingProxyType({"a": "b", "t": TIMESTAMP})).stamped(7)
+    assert (stamped.json, stamped.body) == ({"a": "b", "t": 7}, b'{"a":"b","t":7}')
+
+
+def test_request_without_its_body_sends_none() -> None:
+    """Also when the body was read before."""
+    request = Request.post("/x", {"a": 1})
+    assert (request.body, request.with_json(None).body, request.body) == (b'{"a":1}', b"", b'{"a":1}')
+
+
+def test_request_stamped_again_has_the_later_time() -> None:
+    """A read that is repeated is stamped anew from what the flow yielded, which keeps its place for the time."""
+    request = Request.post("/x", {"t": TIMESTAMP}, query={"t": TIMESTAMP})
+    found = [request.stamped(each) for each in (5, 6)]
+    assert [(each.target, each.body) for each in found] == [("/x?t=5", b'{"t":5}'), ("/x?t=6", b'{"t":6}')]
 
 
 def test_request_stamped_fills_each_timestamp_and_nothing_else() -> None:
@@ -191,7 +225,10 @@ def test_request_replaced_in_part_sends_the_new_part() -> None:
 
 
 def test_request_and_response_cannot_be_changed() -> None:
-    """What was checked is what is sent."""
+    """What was checked is what is sent; what no request was given is shared by all, and nobody's to fill."""
+    for shared in (Request.get("/x").headers, Request.get("/x").costs):
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            shared["a"] = "b"  # type: ignore[index]
     with pytest.raises(AttributeError, match="immutable"):
         Request.get("/x").path = "/y"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
@@ -307,8 +344,10 @@ _VALUES = st.one_of(st.text(), st.booleans(), st.none(), st.integers(), st.lists
 
 @given(st.dictionaries(st.text(), _VALUES))
 def test_body_is_compact_json_whichever_way_it_is_encoded(values: dict[str, Any]) -> None:
-    """Flat bodies take a quicker encoder; a signature must not notice."""
-    assert Request.post("/x", values).body == json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+    """Flat bodies that are stamped take a quicker encoder; a signature must not notice."""
+    request = Request.post("/x", values)
+    expected = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+    assert (request.stamped(7).body, request.with_json({**values}).body) == (expected, expected)
 
 
 def test_body_is_encoded_once_and_anew_for_another_one() -> None:
@@ -320,6 +359,8 @@ def test_body_is_encoded_once_and_anew_for_another_one() -> None:
     assert (request.body, signed.body, signed.target) == (b'{"a":"1"}', b'{"a":"1"}', "/x?b=2")
     other = signed.with_json({"c": "3"}).with_query({"d": "4"})
     assert (other.body, other.target, other.headers) == (b'{"c":"3"}', "/x?d=4", signed.headers)
-    stamped = [Request.post("/x", values).stamped(time) for time in (5, 6)]
-    assert [each.body for each in stamped] == [b'{"a":"1","time":5}', b'{"a":"1","time":6}']
+    timeless = {"a": "1"}
+    stamped = [Request.post("/x", each).stamped(time) for each, time in ((values, 5), (values, 6), (timeless, 7))]
+    values["a"] = timeless["a"] = "changed"
+    assert [each.body for each in stamped] == [b'{"a":"1","time":5}', b'{"a":"1","time":6}', b'{"a":"1"}']
     assert Request.get("/x", {"t": TIMESTAMP}).stamped(7).target == "/x?t=7"

@@ -158,20 +158,20 @@ def _seams(life: Life, loop: Loop, striker: Striker, line: Line) -> Iterator[Non
     acquire, handle, place = Limiter.acquire, Dispatcher.handle, Gateway.place
     connect, apply = sqlite3.connect, sqlite_utils.Migrations.apply
 
-    async def acquired(self: Limiter, costs: Any, *who: Any) -> None:
+    async def acquired(self: Limiter, costs: Any, *who: Any, **how: Any) -> float:
         nonlocal is_limited
         is_limited = "orders" in costs
         if is_limited and striker.falls("order: waits for the limits"):
             self.pause(1.0)
-        await acquire(self, costs, *who)
+        return await acquire(self, costs, *who, **how)
 
     async def handled(self: Dispatcher, update: Any, *context: Any) -> None:
         if update.callback_query is not None:
             striker.reached("telegram: press received")
         await handle(self, update, *context)
 
-    async def placed(self: Gateway, *order: Any) -> Any:
-        ack = await place(self, *order)
+    async def placed(self: Gateway, *order: Any, **how: Any) -> Any:
+        ack = await place(self, *order, **how)
         striker.reached("order: parsed")
         return ack
 

@@ -26,7 +26,8 @@ from bot.testing.bitrue import StrictBitrue
 from bot.testing.btcc import StrictBTCC
 from bot.testing.strict import StrictServer
 from bot.trading.connect import Connected, KeyRefused, connect
-from tests.e2e import test_bitopro, test_bitrue, test_btcc
+from tests.e2e import test_bitopro, test_bitrue
+from tests.e2e.btcc.conftest import KEY as BTCC_KEY
 from tests.e2e.conftest import KEY
 
 MONEY = {"USDT": Decimal(100)}
@@ -63,7 +64,7 @@ def bitopro() -> StrictBitoPro:
 
 def btcc() -> StrictBTCC:
     exchange = StrictBTCC(clock=now_ms)
-    exchange.add_account(*test_btcc.KEY.values(), balances=MONEY)
+    exchange.add_account(*BTCC_KEY.values(), balances=MONEY)
     return exchange
 
 
@@ -95,7 +96,7 @@ CASES = {
     "bitrue": Case("bitrue", bitrue(can_withdraw=False), test_bitrue.KEY, LOCKED, LOCKED),
     "bitrue, withdrawals reported": Case("bitrue", bitrue(can_withdraw=True), test_bitrue.KEY, "MAY_WITHDRAW", UNSURE),
     "bitopro": Case("bitopro", bitopro, test_bitopro.KEY, UNSURE, UNSURE),
-    "btcc": Case("btcc", btcc, test_btcc.KEY, LOCKED, LOCKED),
+    "btcc": Case("btcc", btcc, BTCC_KEY, LOCKED, LOCKED),
 }
 
 

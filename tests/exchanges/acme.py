@@ -172,11 +172,16 @@ class Rig:
         """Run a flow that may not place."""
         return await self.transport.run(flow, account_id=7, credentials=self.credentials)
 
-    async def place(self, flow: Flow[T] | None = None, before_send: BeforeSend | None = None) -> T:
+    async def place(
+        self, flow: Flow[T] | None = None, before_send: BeforeSend | None = None, *, may_wait: bool = True
+    ) -> T:
         """Run a flow that may place; the plugin's `place_order` unless another is given."""
-        flow = flow or self.hook.place_order(account=ACCOUNT, order=ORDER)
         return await self.transport.run(
-            flow, account_id=7, credentials=self.credentials, before_send=before_send or self.before_send
+            flow or self.hook.place_order(account=ACCOUNT, order=ORDER),
+            account_id=7,
+            credentials=self.credentials,
+            before_send=before_send or self.before_send,
+            may_wait=may_wait,
         )
 
 

@@ -160,6 +160,23 @@ async def test_connection_that_cannot_be_trusted_is_not_used_again(answer: bytes
     assert (found, [number for number, _ in server.heard]) == ([b"{}", b"{}"], [0, 1])
 
 
+async def test_connection_in_use_counts_whether_it_is_new_or_kept() -> None:
+    """Otherwise more would be opened than a server takes."""
+    async with serving(Scripted(OK, b"")) as server:
+        connections = Connections(PLAIN)
+        await connections.handle_async_request(ask(server))
+        place = connections.server(httpx.URL(server.origin))
+        before = place.in_use, len(place.kept)
+        asking = asyncio.create_task(connections.handle_async_request(ask(server)))
+        await until(lambda: len(server.heard) == 2)
+        during = place.in_use, len(place.kept)
+        server.writers[0].write(OK)
+        await asking
+        after = place.in_use, len(place.kept)
+        await connections.aclose()
+    assert (before, during, after) == ((0, 1), (1, 0), (0, 1))
+
+
 async def test_connection_that_speaks_unasked_is_not_used_again() -> None:
     """What a server says between two requests belongs to neither."""
     async with serving(Scripted()) as server:
@@ -431,6 +448,21 @@ async def test_place_given_to_the_last_who_was_cancelled_is_free_again() -> None
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert server.in_use == 0
+
+
+async def test_connection_given_to_the_last_who_was_cancelled_is_closed_once_all_are() -> None:
+    """Nobody would close it later: the others were closed already."""
+    async with serving(Scripted()) as server:
+        connections = Connections(PLAIN, most=1)
+        place = connections.server(httpx.URL(server.origin))
+        connection = await connections._acquire(place, {"connect": 5})
+        waiting = asyncio.create_task(place.turn(None))
+        await asyncio.sleep(0)
+        place.hand_on(connection)
+        await connections.aclose()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    assert (place.in_use, len(place.kept), connection.is_idle) == (0, 0, False)
 
 
 async def test_failed_connection_leaves_its_place() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot import Limit, NotSent
 from bot.contract.errors import PluginError
 from bot.exchanges import limits as module
-from bot.exchanges.limits import Limiter, Priority
+from bot.exchanges.limits import Limiter, MustWait, Priority
 from tests.fakes import FakeClock
 
 Spent = list[tuple[int, int, int]]  # microsecond, weight, account
@@ -142,6 +142,36 @@ async def test_limiter_keeps_the_limits_of_accounts_that_it_met_long_ago(monkeyp
     for account in range(9):
         with pytest.raises(NotSent):
             await gate.acquire({"orders": 1}, account)
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+async def test_limiter_for_one_who_may_not_wait_says_so_and_spends_nothing(is_paused: bool) -> None:
+    """Neither time nor weight: what may wait gets its turn as if nobody had asked."""
+    gate, clock = limiter(Limit(2, 4))
+    await gate.acquire({"orders": 1}, 1, "urgent", may_wait=False)
+    if is_paused:
+        gate.pause(4)
+    else:
+        await gate.acquire({"orders": 1}, 1, "urgent", may_wait=False)
+    for _ in range(3):
+        with pytest.raises(MustWait):
+            await gate.acquire({"orders": 1}, 1, "urgent", may_wait=False)
+    assert clock.monotonic() == 0
+    clock.advance(4)
+    for _ in range(2):
+        await gate.acquire({"orders": 1}, 1, "urgent", may_wait=False)
+    assert clock.monotonic() == 4
+
+
+async def test_limiter_weighs_each_request_by_its_own_weight_and_priority() -> None:
+    """Which windows count is looked up once for each name, weight and priority: none stands for another."""
+    gate, clock = limiter(Limit(10, 60))
+    await gate.acquire({"orders": 1}, 1)
+    await gate.acquire({"orders": 7}, 1)
+    with pytest.raises(MustWait):
+        await gate.acquire({"orders": 1}, 1, may_wait=False)
+    await gate.acquire({"orders": 1}, 1, "urgent")
+    assert (clock.monotonic(), gate.remaining_percent()) == (0, 10)
 
 
 async def test_limiter_refuses_a_wait_above_ten_seconds_at_once() -> None:

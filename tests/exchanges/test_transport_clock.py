@@ -309,8 +309,8 @@ async def test_clock_that_jumps_while_a_request_waits_for_the_limits_is_measured
     await on.read(ask(BALANCES))
     acquire = on.transport.limiter.acquire
 
-    async def slow(*arguments: Any) -> float:
-        waited = await acquire(*arguments)
+    async def slow(*arguments: Any, **how: Any) -> float:
+        waited = await acquire(*arguments, **how)
         on.clock.set_wall(3_600_000)
         wire.ahead_ms -= 3_600_000
         on.transport.limiter.acquire = acquire  # type: ignore[method-assign]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -95,6 +96,15 @@ async def test_flow_cannot_catch_a_doubt_about_its_order(
     assert raised.value is failure
     assert len(on.wire.sent) == 1
     assert on.transport.last_error == str(failure)
+
+
+@pytest.mark.parametrize("failure", [OutcomeUnknown("silence"), KeyError("a defect of the core")])
+async def test_flow_that_cannot_go_on_is_closed(failure: Exception) -> None:
+    """Whoever holds on to it: its own `finally` is not left for later."""
+    flow = _asks_on()
+    with pytest.raises(type(failure)):
+        await rig(failure).place(flow)
+    assert inspect.getgeneratorstate(flow) == inspect.GEN_CLOSED
 
 
 async def test_flow_may_catch_a_refusal_of_its_order() -> None:

@@ -29,8 +29,9 @@ from bot import (
 )
 from bot.contract.errors import BotError
 from bot.exchanges.http import HttpWire
+from bot.exchanges.limits import MustWait
 from bot.exchanges.transport import Departure
-from tests.exchanges.acme import ACCOUNT, BALANCES, INFO, ORDER, Acme, ClockedAcme, place, reply, rig, rig_on
+from tests.exchanges.acme import ACCOUNT, BALANCES, INFO, ORDER, Acme, ClockedAcme, Rig, place, reply, rig, rig_on
 from tests.fakes import START_MS
 
 ACK = OrderAck("42", "t1")
@@ -277,3 +278,66 @@ async def test_order_goes_out_though_server_time_is_broken(crash: BaseException 
         )
         == ACK
     )
+
+
+async def _used_up(on: Rig) -> None:
+    await on.place()
+
+
+async def _paused(on: Rig) -> None:
+    on.transport.limiter.pause(1)
+
+
+async def _time_unknown(on: Rig) -> None:
+    on.transport.clock.distrust()
+
+
+async def _turn_taken(on: Rig) -> None:
+    await on.transport._turns[7].acquire()
+
+
+async def _nothing(on: Rig) -> None:
+    """Nothing is in the way."""
+
+
+def _asks_first() -> Flow[OrderAck]:
+    yield BALANCES
+    yield place()
+    return ACK
+
+
+OBSTACLES = {"limit": _used_up, "pause": _paused, "clock": _time_unknown, "turn": _turn_taken, "answer": _nothing}
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+async def test_order_that_may_not_wait_ends_where_it_would_have_to(obstacle: str) -> None:
+    """For a limit, a pause, the exchange's time, another request of the account, or an answer. No key is opened."""
+    on = rig(plugin=ClockedAcme(limits={"all": (Limit(1, 5),)}, nonce="rising"))
+    on.transport.clock.rest()
+    await OBSTACLES[obstacle](on)
+    before = [*on.wire.sent], [*on.departures], on.opened, on.clock.monotonic()
+    with pytest.raises(MustWait):
+        await on.place(_asks_first() if obstacle == "answer" else None, may_wait=False)
+    assert (on.wire.sent, on.departures, on.opened, on.clock.monotonic()) == before
+
+
+async def test_order_that_may_not_wait_leaves_where_nothing_is_in_the_way() -> None:
+    """Also where its turn had to be taken."""
+    on = rig(plugin=ClockedAcme(limits={"all": (Limit(1, 5),)}, nonce="rising"))
+    on.transport.clock.rest()
+    assert await on.place(may_wait=False) == ACK
+    assert [each.path for each in on.wire.sent] == ["/v1/orders"]
+
+
+async def test_order_that_left_at_once_may_wait_for_what_it_asks_then() -> None:
+    """Once it has left nobody waits for it any more, and to give up would leave it in doubt."""
+
+    def flow() -> Flow[OrderAck]:
+        yield place()
+        yield Request.get("/v1/balances", costs={"all": 1})
+        return ACK
+
+    on = rig(plugin=Acme(limits={"all": (Limit(1, 5),)}))
+    on.transport.clock.rest()
+    assert await on.place(flow(), may_wait=False) == ACK
+    assert ([each.path for each in on.wire.sent], on.clock.monotonic()) == (["/v1/orders", "/v1/balances"], 5)

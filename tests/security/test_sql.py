@@ -21,10 +21,12 @@ PIECES = {
     "bot.chat.health": {"query"},  # constants, given to a function of its own
     "bot.store.database": {"name", "value"},  # of the table of pragmas
     "bot.trading.adoption": {"names", "marks"},  # our columns, and question marks
+    "bot.trading.allowance": {"queries.UNSETTLED_OF_USER"},  # a constant
     "bot.trading.ends": {"_ASKING", "_LOST", "either"},  # constants
-    "bot.trading.feeds": {"LIVE"},  # a constant
+    "bot.trading.feeds": {"LIVE", "queries.UNFINISHED"},  # constants
     "bot.trading.journal": {"names"},  # keyword names of our own calls
-    "bot.trading.queries": {"indexed", "query"},  # a constant, and a constant statement twice
+    "bot.trading.profit": {"live"},  # made of a constant
+    "bot.trading.queries": {"DOUBTFUL", "others", "own", "query"},  # constants, and constant statements
 }
 """Module to the pieces that are put into a statement and are no constants; each was looked at."""
 

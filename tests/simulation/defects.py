@@ -56,9 +56,9 @@ def timeout_is_refusal() -> list[Change]:
     """No answer counts as a refusal."""
     place = Gateway.place
 
-    async def placed(self: Gateway, *order: Any) -> Any:
+    async def placed(self: Gateway, *order: Any, **how: Any) -> Any:
         try:
-            return await place(self, *order)
+            return await place(self, *order, **how)
         except OutcomeUnknown as error:
             raise Rejected("No answer") from error
 
@@ -80,14 +80,14 @@ def stored_after_sending() -> list[Change]:
     """`sending` is committed when the answer is there."""
     place = Gateway.place
 
-    async def placed(self: Gateway, account: Any, order: Any, before_send: Any) -> Any:
+    async def placed(self: Gateway, account: Any, order: Any, before_send: Any, **how: Any) -> Any:
         departures: list[Departure] = []
 
         async def later(departure: Departure) -> None:
             departures.append(departure)
 
         try:
-            return await place(self, account, order, later)
+            return await place(self, account, order, later, **how)
         finally:
             if departures:
                 await before_send(departures[0])
@@ -230,7 +230,7 @@ def full_disk_is_ignored() -> list[Change]:
     """An order is sent though it could not be stored that it is."""
     place = Gateway.place
 
-    async def placed(self: Gateway, account: Any, order: Any, before_send: Any) -> Any:
+    async def placed(self: Gateway, account: Any, order: Any, before_send: Any, **how: Any) -> Any:
         async def before(departure: Departure) -> None:
             try:
                 await before_send(departure)
@@ -238,7 +238,7 @@ def full_disk_is_ignored() -> list[Change]:
                 if not isinstance(error.__cause__, sqlite3.Error):
                     raise
 
-        return await place(self, account, order, before)
+        return await place(self, account, order, before, **how)
 
     return [(Gateway, "place", placed)]
 

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bot import BotError, ClientId, Flow, Order, OrderAck, Request, hookimpl
@@ -21,7 +21,7 @@ from tests.trading.conftest import ANN, BOB, Acme, Fault, Room, new_room
 
 
 async def test_limit_order_pressed_is_confirmed_and_sent_in_one_commit(room: Room) -> None:
-    """One commit lies between the press and the wire, and its events tell both steps."""
+    """One commit lies between the press and the wire: one step, with one event."""
     row = await room.propose()
     (data,) = room.show(row)
     before, at_the_wire = room.store.commits, []
@@ -29,7 +29,7 @@ async def test_limit_order_pressed_is_confirmed_and_sent_in_one_commit(room: Roo
     press, sent = await room.press(row, data, may_send=True)
     assert (press.action, sent.state) == ("confirm", "sending")
     await room.desk.drain()
-    assert (at_the_wire, room.history(row)) == ([1], ["proposed", "confirmed", "sending", "open"])
+    assert (at_the_wire, room.history(row)) == ([1], ["proposed", "sending", "open"])
     assert [each.json["client_id"] for each in room.exchange.placing] == [room.row(row).client_order_id]
 
 
@@ -140,7 +140,7 @@ async def test_press_by_another_person_leaves_order_and_button_alone(room: Room,
     row = await room.propose()
     (data,) = room.show(row)
     assert await room.press(row, data, who, may_send=True) == "not yours"
-    assert (room.row(row), room.exchange.placing) == (replace(row, message_id=500), [])
+    assert (room.row(row), room.exchange.placing) == (msgspec.structs.replace(row, message_id=500), [])
 
 
 async def test_order_that_must_wait_for_a_limit_goes_the_usual_way(room: Room) -> None:
@@ -159,7 +159,7 @@ async def test_order_that_must_wait_for_a_limit_goes_the_usual_way(room: Room) -
 async def test_account_of_unknown_kind_is_asked_about_the_usual_way(room: Room) -> None:
     """Nothing is asked of the exchange while a press waits for its answer."""
     room.sql("UPDATE accounts SET facts='{}'")
-    row = await room.propose(account=replace(room.account, facts={}))
+    row = await room.propose(account=msgspec.structs.replace(room.account, facts={}))
     room.sql("UPDATE accounts SET facts='{}'")
     room.exchange.asked.clear()
     _, confirmed = await room.press(row, room.show(row)[0], may_send=True)

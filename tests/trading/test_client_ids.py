@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from bot import ClientId, UserError
 from bot.accounts import people
@@ -112,3 +112,13 @@ async def test_text_is_the_published_digest_under_the_key_of_this_instance(room:
         room.sql("INSERT INTO meta(key, value) VALUES (?, ?)", key, value)
     known = replace(row, id=7, created_ms=1_700_000_000_000)
     assert mint(room, known, ClientId("text")) == KNOWN
+
+
+async def test_text_is_another_for_each_number_time_and_key(room: Room) -> None:
+    """Asked for twice it is the same; a number that an old backup gives again, and another instance, have another."""
+    row = replace(await room.propose(), id=7, created_ms=1_700_000_000_000)
+    rows = [row, row, replace(row, id=8), replace(row, created_ms=row.created_ms + 1)]
+    made = [mint(room, each, ClientId("text")) for each in rows]
+    room.sql("UPDATE meta SET value=? WHERE key='client_id_key'", "22" * 32)
+    made.append(mint(room, row, ClientId("text")))
+    assert (made[0] == made[1], len(set(made))) == (True, 4)

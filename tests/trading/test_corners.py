@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from bot import BotError, ExchangeError, UserError
@@ -65,7 +66,7 @@ async def test_journal_stale_row_moves_nothing(room: Room) -> None:
     """Control of the compare-and-set: a row that moved meanwhile is not moved again from where it was."""
     row = await room.placed()
     with pytest.raises(IllegalTransition, match="no longer proposed"):
-        room.store.transact(lambda db: journal.move(db, replace(row, state="proposed"), "expired", 0))
+        room.store.transact(lambda db: journal.move(db, msgspec.structs.replace(row, state="proposed"), "expired", 0))
     assert room.row(row) == row
 
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from decimal import Decimal
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
 from bot import UserError
 from bot.accounts import people

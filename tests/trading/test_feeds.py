@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from bot import OrderChanged, PriceSeen
@@ -142,7 +143,7 @@ async def test_feeds_exchange_without_streams_opens_none(hall: Hall, lacks: str)
 
 async def test_feeds_paper_order_opens_none(hall: Hall) -> None:
     """Simulated orders are nobody's to tell."""
-    row = await hall.live(account=replace(hall.room.account, paper=True))
+    row = await hall.live(account=msgspec.structs.replace(hall.room.account, paper=True))
     assert (row.exchange, row.state) == ("acme:paper", "open")
     assert await hall.turn() == []
 

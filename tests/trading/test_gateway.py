@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bot import NotSent, OutcomeUnknown, UserError, WrongAccountMode
 from bot.accounts import people
+from bot.exchanges.transport import Departure
 from bot.trading import queries
 from tests.trading.conftest import MARKET, Blind, Room, new_room
 
@@ -52,6 +53,19 @@ async def test_account_without_facts_is_detected_once_and_kept(room: Room) -> No
     stored = room.store.transact(lambda db: people.known_account(db, room.account.id))
     await room.gateway.balances(stored)
     assert (stored.facts, room.exchange.asked.count("/mode")) == ({"mode": "new"}, 1)
+
+
+async def test_order_of_an_account_of_unknown_kind_leaves_once_that_was_asked(room: Room) -> None:
+    """What is sent depends on the kind."""
+    row = await room.confirmed()
+    room.exchange.asked.clear()
+    asked: list[list[str]] = []
+
+    async def note(_: Departure) -> None:
+        asked.append([*room.exchange.asked])
+
+    await room.gateway.place(replace(room.account, facts={}), row.order, note)
+    assert (asked, len(room.exchange.placing)) == ([["/mode"]], 1)
 
 
 async def test_read_in_the_wrong_mode_is_repeated_after_detection(room: Room) -> None:

@@ -11,11 +11,10 @@ from tests.trading.conftest import Room
 
 BOUNDED = {
     "SCAN events",  # the newest one
-    "SCAN (subquery-1)",  # of open orders, no more than their limit
+    "SCAN (subquery-2)",  # of open orders, no more than their limit
     "SEARCH orders USING INDEX orders_doubted (account_id=?)",
     "SEARCH orders USING INDEX orders_ended (updated_ms>?)",
-    "SEARCH orders USING INDEX orders_in_doubt (account_id=?)",
-    "SEARCH orders USING INDEX orders_of_user (user_id=?)",
+    "SEARCH orders USING INDEX orders_unfinished (state=? AND account_id=?)",
     "SEARCH orders USING INDEX orders_sent (user_id=? AND sent_ms>?)",
     "SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)",
 }

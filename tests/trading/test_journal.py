@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -73,7 +74,7 @@ async def test_sending_is_committed_before_the_first_byte(room: Room) -> None:
     (state, client_id, length, window_ends_ms) = seen[0]
     assert (len(seen), state, client_id, length) == (1, "sending", row.client_order_id, 64)
     assert 10_000 <= window_ends_ms - START_MS < 10_100
-    assert room.history(row) == ["proposed", "confirmed", "sending", "open"]
+    assert room.history(row) == ["proposed", "sending", "open"]
 
 
 async def test_confirm_200_presses_at_once_place_once(room: Room) -> None:
@@ -431,7 +432,7 @@ async def test_client_id_text_has_26_plain_characters(room: Room, longest: int) 
 async def test_client_id_text_is_unique_among_orders(room: Room, numbers: set[int]) -> None:
     """Other orders have other ids, also when they are cut to 20 characters."""
     row = await room.propose()
-    made = {mint(room, replace(row, id=number), ClientId("text", 20)) for number in numbers}
+    made = {mint(room, msgspec.structs.replace(row, id=number), ClientId("text", 20)) for number in numbers}
     assert len(made) == 50
 
 
@@ -511,7 +512,7 @@ async def test_chain_of_a_day_verifies(room: Room) -> None:
     again = room.restart()
     await again.settle()
     assert again.store.transact(verify_chain) is None
-    assert len(again.sql("SELECT 1 FROM events")) > 10
+    assert len(again.sql("SELECT 1 FROM events")) > 8
     await again.close()
 
 
@@ -603,7 +604,9 @@ async def test_report_of_an_end_changes_nothing(room: Room, end: State, state: s
     bring(room, row, end)
     before = room.row(row)
     now = apply(room, row, state, "0.5")
-    late = replace(before, filled=Decimal("0.5"), average_price=now.average_price, updated_ms=now.updated_ms)
+    late = msgspec.structs.replace(
+        before, filled=Decimal("0.5"), average_price=now.average_price, updated_ms=now.updated_ms
+    )
     assert now == room.row(row) == (late if end in ("filled", "canceled") else before)
 
 

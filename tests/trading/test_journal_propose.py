@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from bot import UserError
@@ -65,7 +66,7 @@ async def test_propose_warns_after_what_the_draft_says(room: Room) -> None:
 
 async def test_propose_with_a_price_that_nobody_can_compare_is_refused_under_a_collar(room: Room) -> None:
     """A market order has no price that could be a slip of the finger."""
-    ceiling, facts = Limits(collar=D(5)), replace(UNKNOWN, worth=D(29_000))
+    ceiling, facts = Limits(collar=D(5)), msgspec.structs.replace(UNKNOWN, worth=D(29_000))
     with pytest.raises(UserError) as refused:
         propose(room, ceiling=ceiling, facts=facts)
     assert refused.value.code == "NO_PRICE"

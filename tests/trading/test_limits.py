@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bot import Balance, UserError
 from bot.config import LimitSettings
@@ -315,6 +315,20 @@ def test_ceiling_of_the_configuration_always_wins() -> None:
     )
 
 
+async def test_ceiling_holds_with_and_without_limits_of_ones_own(room: Room) -> None:
+    """What is read for an order is under it, whatever the person set; another's limits do not matter."""
+    ceiling = Limits(order=D(100), open=9)
+
+    def holds() -> Limits:
+        return room.store.transact(lambda db: limits.read(db, ANN, ceiling, room.clock.now_ms()))
+
+    room.store.transact(lambda db: limits.change(db, BOB, "open", 1, now_ms=room.clock.now_ms()))
+    assert holds() == ceiling
+    change(room, "order", D(500))
+    change(room, "open", 3)
+    assert holds() == Limits(order=D(100), open=3)
+
+
 async def test_ceiling_holds_in_the_transaction_that_sends(room: Room) -> None:
     """The desk hands the configuration's limits on to it."""
     row = await room.confirmed()
@@ -512,7 +526,7 @@ def test_day_notional_is_never_exceeded_in_any_order(
 
 def test_day_notional_checked_only_when_previewed_is_exceeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: without the check in the sending transaction, two orders pass where one fits."""
-    monkeypatch.setattr(journal, "_check_allowed", lambda *_: Limits())
+    monkeypatch.setattr(journal, "_check_allowed", lambda *_: (Limits(), allowance.UNKNOWN))
     assert day_of(tmp_path, [50, 50], [0, 1], 30_000) > 30_000
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from bot import OrderReport, OutcomeUnknown
@@ -155,7 +156,7 @@ async def test_order_is_asked_after_like_a_person_only_while_its_cancel_is_under
 ) -> None:
     """What is asked again and again leaves room in the limits for what people want."""
     asked: list[str] = []
-    row = replace(await room.placed(), state=state, cancel_requested_ms=cancel_requested_ms)
+    row = msgspec.structs.replace(await room.placed(), state=state, cancel_requested_ms=cancel_requested_ms)
     status = room.gateway.order_status
 
     async def noted(*question: Any, priority: str = "left out") -> Any:
@@ -174,7 +175,7 @@ async def test_order_in_doubt_is_looked_for_by_our_id_though_it_has_one_of_their
     """Their id may be what is doubtful."""
     row = await room.placed()
     room.exchange.asked.clear()
-    await room.reconciler._ask(room.account, replace(row, state=state))
+    await room.reconciler._ask(room.account, msgspec.structs.replace(row, state=state))
     assert room.exchange.asked == [path]
 
 
@@ -216,7 +217,7 @@ async def test_fills_are_asked_for_when_there_are_more_or_the_order_has_ended(
     room: Room, state: State, known: str, told: str, asks: bool
 ) -> None:
     """A fee may be told after the end; and nothing is asked about what was not filled."""
-    row = replace(await room.placed(), state=state, filled=Decimal(known))
+    row = msgspec.structs.replace(await room.placed(), state=state, filled=Decimal(known))
     room.exchange.orders[-1].filled = told
     room.exchange.asked.clear()
     await room.reconciler._ask(room.account, row)
@@ -268,7 +269,7 @@ async def test_interval_follows_from_the_state_and_the_misses(
     room: Room, columns: Mapping[str, Any], seconds: float
 ) -> None:
     """Between two misses that count there are more than five seconds; what has ended is in no hurry."""
-    row = replace(await room.placed(), **columns)
+    row = msgspec.structs.replace(await room.placed(), **columns)
     assert room.reconciler._interval(row) == seconds
 
 
@@ -294,9 +295,9 @@ async def test_interval_of_a_live_order_grows_with_its_age(
     at_ms, long_ago_ms = now_ms - round(age * 1000), now_ms - 86_400_000
     placed = await room.placed()
     rows = [
-        replace(placed, sent_ms=at_ms, created_ms=long_ago_ms),
-        replace(placed, sent_ms=None, created_ms=at_ms),
-        replace(placed, cancel_requested_ms=at_ms, sent_ms=long_ago_ms),
+        msgspec.structs.replace(placed, sent_ms=at_ms, created_ms=long_ago_ms),
+        msgspec.structs.replace(placed, sent_ms=None, created_ms=at_ms),
+        msgspec.structs.replace(placed, cancel_requested_ms=at_ms, sent_ms=long_ago_ms),
     ]
     before = [room.reconciler._interval(row) for row in rows]
     room.reconciler.streamed.add((room.account.id, "acme"))
@@ -305,7 +306,7 @@ async def test_interval_of_a_live_order_grows_with_its_age(
 
 async def test_interval_in_doubt_grows_with_each_try_until_somebody_calls(room: Room) -> None:
     """Doubts are many when an exchange is down; a person who presses Refresh begins anew."""
-    row = replace(await room.placed(), state="unknown")
+    row = msgspec.structs.replace(await room.placed(), state="unknown")
     tries = [room.reconciler._interval(row) for _ in range(8)]
     room.reconciler.watch(row.id)
     assert (tries, room.reconciler._interval(row)) == ([1, 2, 4, 8, 15, 30, 60, 60], 1)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from bot import NotSent
@@ -338,7 +339,7 @@ async def test_place_at_once_of_what_must_ask_first_prepares_nothing(
         raise NotSent("It should not have come here")
 
     room.gateway.place = place  # type: ignore[method-assign,assignment]
-    assert await room.desk._sender.place_at_once(replace(room.account, facts=facts), row, leave) is None
+    assert await room.desk._sender.place_at_once(msgspec.structs.replace(room.account, facts=facts), row, leave) is None
     assert prepared == []
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bot import ClientId, Limit, Response, UserError
@@ -71,7 +72,7 @@ async def test_start_dead_exchange_blocks_only_itself(room: Room) -> None:
     await room.live(5)
     checking = room.reconciler.is_checking
     assert (checking(room.account.id, "acme"), checking(other.id, "acme:paper")) == (True, False)
-    row = await room.propose(account=replace(other, paper=True))
+    row = await room.propose(account=msgspec.structs.replace(other, paper=True))
     assert (row.params["warnings"], (await room.confirmed(row)).state) == ([], "confirmed")
 
 

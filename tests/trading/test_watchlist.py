@@ -201,7 +201,8 @@ async def test_rows_and_lists_agree_on_what_is_watched(room: Room, state: State)
 
     def read(db: Any) -> tuple[set[int], set[int]]:
         listed = {each[0] for each in queries.all_watched(db, now_ms)}
-        walked = {each for state in (*LIVE, *DOUBTFUL) for each in queries.ids_in_state(db, state, after=0, most=99)}
+        places = [queries.places_in_state(db, state, after=(0, 0), most=99) for state in (*LIVE, *DOUBTFUL)]
+        walked = {order_id for found in places for _, order_id in found}
         return listed, walked | set(queries.ids_of_late(db, now_ms))
 
     expected = {each.id for each in rows if queries.is_watched(each, now_ms)}

@@ -97,7 +97,8 @@ def private(account: Account, path: str, **query: str | int) -> Request:
 
 def action(account: Account, path: str, json: Mapping[str, Any], *, places: bool = False) -> Request:
     """Describe a signed POST."""
-    return Request.post(path, json, headers=_headers(account), costs=_costs("POST", path), places=places)
+    headers, costs = _headers(account), _costs("POST", path)
+    return Request(method="POST", path=path, json=json, headers=headers, costs=costs, places=places)
 
 
 def _headers(account: Account) -> dict[str, str]:
@@ -161,11 +162,12 @@ class _Ack(msgspec.Struct, rename="camel"):
     order_id: str
 
 
-_PLACED = Reply[_Ack]
+class _Placed(msgspec.Struct):
+    data: _Ack
 
 
 def parse_ack(response: Response, order: Order) -> OrderAck:
-    return OrderAck(response.decode(_PLACED).data.order_id, order.client_order_id)
+    return OrderAck(response.decode(_Placed).data.order_id, order.client_order_id)
 
 
 # Orders and fills. Rows are spelled as in v2: v3 names some fields differently, and lists differ among themselves.
