@@ -19,6 +19,7 @@ def main(*, smoke: bool) -> None:
         commands = {
             "tradewire, press to stored answer": [*own, "bench.peers.tradewire_law", origin],
             f"the {COMMITS} bare SQLite commits in it": [*own, "bench.peers.commits", str(COMMITS)],
+            "tradewire, the order alone, a row before and after": [*own, "bench.peers.tradewire_rows", origin],
             "tradewire, the order alone": [*own, "bench.peers.tradewire_order", origin],
         }
         if CCXT:

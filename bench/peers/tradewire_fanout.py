@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.clients import serve_crowd
 from bench.crowds import proposed
 from bench.peers.tradewire_law import Bot
+from bot.cli.memory import collect_seldom
 
 SIGNALS = 6
 """Orders that wait for each user's Confirm: more than will be asked for."""
@@ -23,5 +24,6 @@ def main(origin: str, users: int, directory: Path) -> None:
 
 
 if __name__ == "__main__":
+    collect_seldom()  # as `tradewire run`
     with tempfile.TemporaryDirectory() as name:
         main(sys.argv[1], int(sys.argv[2]), Path(name))

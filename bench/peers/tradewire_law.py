@@ -21,6 +21,7 @@ from bot import Balance, Limit, Request, Response, Ticker
 from bot.accounts import people
 from bot.accounts.people import AccountRow
 from bot.accounts.vault import MasterKey, Vault
+from bot.cli.memory import collect_seldom
 from bot.clock import SystemClock
 from bot.exchanges import registry
 from bot.exchanges.http import HttpWire
@@ -183,6 +184,7 @@ class Bot:
 
 
 if __name__ == "__main__":
+    collect_seldom()  # as `tradewire run`
     with tempfile.TemporaryDirectory() as name:
         bot = Bot(sys.argv[1], Path(name))
         serve(bot.press if "--press" in sys.argv else bot.place, bot.close, bot.prepare)

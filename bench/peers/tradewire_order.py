@@ -16,7 +16,7 @@ from bot.clock import SystemClock
 from bot.exchanges import registry
 from bot.exchanges.http import HttpWire
 from bot.exchanges.registry import Plugin
-from bot.exchanges.transport import Departure, Transport
+from bot.exchanges.transport import BeforeSend, Departure, Transport
 
 Step = Callable[[], Awaitable[Any]]
 MARKET = Market(
@@ -34,7 +34,13 @@ ACCOUNT = Account(1, "main", {"mode": "classic"}, {})
 KEYS = Credentials(Secret("key"), Secret("secret"), Secret("passphrase"))
 
 
-def driver(origin: str, transport: httpx.AsyncBaseTransport | None = None) -> tuple[Step, Step]:
+async def note_nothing(_: Departure) -> None:
+    """Let an order leave with nothing written down."""
+
+
+def driver(
+    origin: str, transport: httpx.AsyncBaseTransport | None = None, before_send: BeforeSend = note_nothing
+) -> tuple[Step, Step]:
     """Return what places an order, and what closes everything. The limits are so wide that they never hold."""
     registered = registry.register(Plugin("bitget", tradewire_bitget))
     info = replace(registered.info, limits={name: (Limit(10**9, 1),) for name in registered.info.limits})
@@ -50,12 +56,9 @@ def driver(origin: str, transport: httpx.AsyncBaseTransport | None = None) -> tu
     async def keys() -> Credentials:
         return KEYS
 
-    async def note(_: Departure) -> None:
-        return None
-
     async def place() -> None:
         flow = found.flow("place_order", account=ACCOUNT, order=ORDER)
-        await found.run(flow, account_id=1, credentials=keys, before_send=note)
+        await found.run(flow, account_id=1, credentials=keys, before_send=before_send)
 
     return place, found.close
 

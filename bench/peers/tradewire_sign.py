@@ -17,28 +17,27 @@ BITRUE = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.00
 
 def sign_bitget():
     now = time.time_ns() // 1_000_000
-    request = Request.post("/api/v2/spot/trade/place-order", BITGET)
-    return sent("https://api.bitget.com", bitget.sign(request.stamped(now), KEYS, now))
+    request = Request(method="POST", path="/api/v2/spot/trade/place-order", json=BITGET)
+    signed = bitget.sign(request.stamped(now), KEYS, now)
+    return "https://api.bitget.com" + signed.target, signed.headers, signed.body
 
 
 def sign_bitopro():
     now = time.time_ns() // 1_000_000
-    request = Request.post("/v3/orders/btc_usdt", {**BITOPRO, "timestamp": TIMESTAMP})
-    return sent("https://api.bitopro.com", bitopro.sign(request.stamped(now), KEYS, now))
+    request = Request(method="POST", path="/v3/orders/btc_usdt", json={**BITOPRO, "timestamp": TIMESTAMP})
+    signed = bitopro.sign(request.stamped(now), KEYS, now)
+    return "https://api.bitopro.com" + signed.target, signed.headers, signed.body
 
 
 def sign_bitrue():
     now = time.time_ns() // 1_000_000
     query = (*BITRUE.items(), ("recvWindow", "5000"), ("timestamp", TIMESTAMP))
-    request = Request.post("/api/v1/order", query=query)
-    return sent("https://openapi.bitrue.com", bitrue.sign(request.stamped(now), KEYS, now))
+    request = Request(method="POST", path="/api/v1/order", query=query)
+    signed = bitrue.sign(request.stamped(now), KEYS, now)
+    return "https://openapi.bitrue.com" + signed.target, signed.headers, signed.body
 
 
-def sent(origin, request):
-    return {"url": origin + request.target, "method": "POST", "headers": request.headers, "body": request.body}
-
-
-assert "ACCESS-SIGN" in sign_bitget()["headers"]
-assert "X-BITOPRO-SIGNATURE" in sign_bitopro()["headers"]
-assert "&signature=" in sign_bitrue()["url"]
+assert "ACCESS-SIGN" in sign_bitget()[1]
+assert "X-BITOPRO-SIGNATURE" in sign_bitopro()[1]
+assert "&signature=" in sign_bitrue()[0]
 serve({"Bitget": sign_bitget, "BitoPro": sign_bitopro, "Bitrue": sign_bitrue})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +17,7 @@ from bot.chat import app, webhook
 from bot.chat.health import Health
 from bot.cli import config_option
 from bot.cli.instance import Instance, open_instance
-from bot.cli.memory import keep_private
+from bot.cli.memory import collect_seldom, keep_private
 from bot.cli.service import feed_watchdog, notify, watchdog_seconds
 from bot.config import Settings, load
 from bot.contract.errors import ConfigError, VaultError
@@ -78,7 +77,7 @@ def require_plugins(instance: Instance) -> None:
 
 
 async def _serve(instance: Instance) -> None:
-    gc.freeze()  # modules stay: the collector need not look through them while orders wait
+    collect_seldom()
     asyncio.get_running_loop().set_exception_handler(redact.asyncio_exception_handler)
     try:
         require_plugins(instance)
