@@ -316,7 +316,7 @@ class Capabilities:
         sandbox: Whether the exchange has a demo mode (account option `demo`).
         find_by_client_id: Whether an order can be looked up by our id.
         absence_seconds: After how many seconds a request can surely no longer be accepted, or `None` when the
-            exchange documents no such window; then only a person can settle a doubt.
+            exchange documents no such window; then only a person can settle a doubt. Counted by `server_time`.
     """
 
     order_types: frozenset[OrderType] = frozenset({"limit", "market"})

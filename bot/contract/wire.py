@@ -218,7 +218,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
         found, json = self, self.json
         if type(json) is dict or (json is not None and isinstance(json, Mapping)):
             filled: Any = json
-            is_plain = True
+            is_plain = type(json) is dict  # of another mapping the quick encoder writes what it holds, not what it says
             for name, value in json.items():  # one pass: fill in, and find out who may write it
                 kind = type(value)
                 if kind is str:

@@ -125,6 +125,9 @@ _FIRST = (
     """CREATE TRIGGER orders_law BEFORE UPDATE OF state ON orders
         WHEN OLD.state <> NEW.state AND NOT EXISTS (SELECT 1 FROM law WHERE a = OLD.state AND b = NEW.state)
         BEGIN SELECT RAISE(ABORT, 'illegal transition'); END""",
+    """CREATE TRIGGER orders_identified BEFORE UPDATE OF state ON orders
+        WHEN NEW.state IN ('confirmed', 'sending') AND NEW.client_order_id IS NULL
+        BEGIN SELECT RAISE(ABORT, 'an order without an id'); END""",
     """CREATE TRIGGER orders_frozen BEFORE UPDATE OF params, params_hash, account_id, user_id, exchange, symbol, side,
         intent ON orders
         BEGIN SELECT RAISE(ABORT, 'an order is frozen'); END""",

@@ -83,6 +83,9 @@ class ExchangeContract(Story):
         for flag, hook in NEEDED.items():
             kept = not getattr(can, flag) or hook in self.hooks
             self.require(kept, hook, f"is missing, though {flag}=True is declared", f"Write it or set {flag}=False.")
+        tells = can.absence_seconds is None or "server_time" in self.hooks
+        what, remedy = "is missing, though absence_seconds is declared", "Write it: they pass by the exchange's time."
+        self.require(tells, "server_time", what, remedy)
         # The other hooks may exist without the flag: key_permissions may tell what is documented of every key.
         declared = can.cancel_all or "cancel_all" not in self.hooks
         self.require(declared, "cancel_all", "is there, but not declared", "Set cancel_all=True in Capabilities.")

@@ -78,7 +78,7 @@ def found(
 
 
 def missed(
-    db: Connection, order_id: int, executed: Iterable[Fill], *, asked_ms: int, exchange_ms: int, now_ms: int
+    db: Connection, order_id: int, executed: Iterable[Fill], *, asked_ms: int, exchange_ms: int | None, now_ms: int
 ) -> OrderRow:
     """Count a clean look that did not show the order, if it counts, and draw the conclusion of the third.
 
@@ -87,14 +87,18 @@ def missed(
         order_id: Ours.
         executed: What fills of the order were shown all the same.
         asked_ms: When the question was put.
-        exchange_ms: The same moment by the exchange's clock.
+        exchange_ms: The same moment by the exchange's clock, or `None` while it has not told its time.
         now_ms: The wall clock.
     """
     row = queries.get(db, order_id)
     if row.state not in ("unknown", "needs_human", *LIVE):
         return row
-    if row.window_ends_ms is not None and exchange_ms <= row.window_ends_ms + MARGIN_MS:
-        return row
+    if row.window_ends_ms is not None:
+        if exchange_ms is None:
+            reason = "The exchange does not show it, and does not tell its time: it may still arrive there."
+            return ask_owner(db, row, reason, now_ms)
+        if exchange_ms <= row.window_ends_ms + MARGIN_MS:
+            return row
     if row.last_miss_ms is not None and asked_ms - row.last_miss_ms < MARGIN_MS:
         return row
     if row.misses >= MISSES and row.state != "unknown":

@@ -306,7 +306,7 @@ class Reconciler:
         try:
             account = self._store.look(lambda db: queries.account_of(db, row))
             exchange_clock = self._gateway.named(row.exchange).transport.clock
-            asked_ms, exchange_ms = self._clock.now_ms(), exchange_clock.now_ms()
+            asked_ms, asked_at = self._clock.now_ms(), self._clock.monotonic()
             answer = await self._ask(account, row)
         except BotError as error:
             log.info("order #%s: no answer when asked: %s", row.id, error)
@@ -316,18 +316,18 @@ class Reconciler:
                 await self._ask_owner(row, _NO_ANSWER_EVER[error.code])
                 self._answered((row.account_id, row.exchange), row.id)
             return
-        report, fills = answer.report, answer.fills
-        if report is not None and not evidence.is_same(row, report, offset_ms=exchange_ms - asked_ms):
+        report, fills, offset_ms = answer.report, answer.fills, exchange_clock.offset_ms or 0
+        if report is not None and not evidence.is_same(row, report, offset_ms=offset_ms):
             log.error("order #%s: the exchange's report is of another order (%s)", row.id, report.exchange_order_id)
             await self._ask_owner(row, "The exchange shows another order under this order's id.")
             self._answered((row.account_id, row.exchange), row.id)
             return
-        # A miss counts from when the question was put: the answer may have been slow, and the offset may be new.
-        exchange_ms = min(exchange_ms, exchange_clock.now_ms())
+        # A miss counts from when the question was put: the answer may have been slow.
+        exchange_ms = exchange_clock.at_least_ms(asked_at)
 
         def commit(db: Connection) -> OrderRow:
             now_ms = self._clock.now_ms()
-            if report is not None and evidence.may_be_a_later_one(db, row, report, offset_ms=exchange_ms - asked_ms):
+            if report is not None and evidence.may_be_a_later_one(db, row, report, offset_ms=offset_ms):
                 reason = "The exchange shows an order like it, but that may be a later one of yours."
                 return evidence.ask_owner(db, queries.get(db, row.id), reason, now_ms)
             if report is not None:

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from datetime import date
@@ -30,6 +31,19 @@ def test_request_query_keeps_its_order_and_repeats(make: Callable[..., Request])
     """Exchanges sign the query as it is sent: nothing sorts or merges it."""
     request = make("/v1/x", PAIRS)
     assert (request.query, request.target, request.body) == (PAIRS, "/v1/x?b=2&a=x%20y&b=1", b"")
+
+
+def test_stamped_body_is_sent_in_the_order_in_which_it_is_read() -> None:
+    """Whoever signs the fields of a body one after the other signs what is sent, whatever kind of mapping it is."""
+
+    class Loud(dict[str, str]):
+        def items(self) -> Any:
+            return [(name, value.upper()) for name, value in super().items()]
+
+    moved = OrderedDict(symbol="BTCUSDT", side="buy")
+    moved.move_to_end("symbol")
+    assert Request.post("/x", moved).stamped(1).body == b'{"side":"buy","symbol":"BTCUSDT"}'
+    assert Request.post("/x", Loud(side="buy")).stamped(1).body == b'{"side":"BUY"}'
 
 
 def test_request_made_from_a_mapping_equals_one_made_from_pairs() -> None:

@@ -72,6 +72,49 @@ def test_offset_is_stale_until_it_was_asked_for() -> None:
     assert clock.offset_ms is None
 
 
+@pytest.mark.parametrize(("seconds", "is_stale"), [(30, False), (31, True)])
+def test_offset_without_an_answer_is_asked_for_again_after_half_a_minute(seconds: int, is_stale: bool) -> None:
+    """An exchange that failed once to tell its time is not signed for with ours for ten minutes."""
+    ours = FakeClock()
+    clock = ExchangeClock(ours)
+    clock.rest()
+    ours.advance(seconds)
+    assert clock.is_stale() is is_stale
+
+
+def test_exchange_that_tells_no_time_has_ours_for_ten_minutes() -> None:
+    """Then ours is taken anew; it is no offset that was measured."""
+    ours = FakeClock()
+    clock = ExchangeClock(ours)
+    clock.take_ours()
+    ours.advance(600)
+    assert (clock.is_stale(), clock.offset_ms, clock.at_least_ms(ours.monotonic())) == (False, None, ours.now_ms())
+    ours.advance(1)
+    assert clock.is_stale()
+
+
+def test_exchanges_time_is_not_known_before_it_was_told() -> None:
+    """Our own proves nothing: it may be ahead."""
+    ours = FakeClock()
+    clock = ExchangeClock(ours)
+    assert clock.at_least_ms(ours.monotonic()) is None
+    clock.rest()
+    assert clock.at_least_ms(ours.monotonic()) is None
+
+
+@pytest.mark.parametrize("wall_ms", [0, 3_600_000, -3_600_000])
+def test_exchanges_time_runs_on_whatever_becomes_of_the_wall_clock(wall_ms: int) -> None:
+    """From what it said, as old as that was when it arrived, by the monotonic clock; also for a moment before that."""
+    ours = FakeClock()
+    clock = ExchangeClock(ours)
+    clock.learn(START_MS - 24_000, began_ms=START_MS, ended_ms=START_MS + 400)
+    had_at = ours.monotonic()
+    ours.set_wall(wall_ms)
+    ours.advance(10)
+    found = [clock.at_least_ms(at) for at in (had_at - 1.5, had_at, ours.monotonic())]
+    assert found == [START_MS - 25_500, START_MS - 24_000, START_MS - 14_000]
+
+
 @pytest.mark.parametrize(("seconds", "is_stale"), [(599, False), (600, False), (601, True)])
 def test_offset_is_stale_after_ten_minutes(seconds: int, is_stale: bool) -> None:
     """Clocks drift by seconds a day: ten minutes are a millisecond or two."""

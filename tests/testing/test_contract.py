@@ -273,6 +273,7 @@ NEW, BROKEN = "test_new_fields_in_replies_change_nothing", "test_broken_replies_
         (able(cancel_all=True), AGREE, "cancel_all is missing, .* Write it or set cancel_all=False."),
         (able(key_report=True), AGREE, "key_permissions is missing, .* Write it or set key_report=False."),
         (able(find_by_client_id=True), AGREE, "find_order is missing, .* Write it or set find_by_client_id=False."),
+        (able(absence_seconds=10), AGREE, "server_time is missing, .* Write it: they pass by the exchange's time."),
         (Undeclared(), AGREE, "cancel_all is there, but not declared. Set cancel_all=True"),
         (LacksReadFrame(), AGREE, "read_frame is missing, though the plugin has streams. Write it."),
         (

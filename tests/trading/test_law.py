@@ -57,6 +57,7 @@ async def test_law_every_pair_of_states_is_ruled_by_the_database(room: Room) -> 
         with closing(sqlite3.connect(":memory:")) as copy:
             original.backup(copy)
             copy.execute("DROP TRIGGER orders_law")
+            copy.execute("UPDATE orders SET client_order_id='x'")
             copy.execute("UPDATE orders SET state=? WHERE id=?", (before, row.id))
             copy.execute(trigger)
             with suppress(sqlite3.IntegrityError):
@@ -64,6 +65,16 @@ async def test_law_every_pair_of_states_is_ruled_by_the_database(room: Room) -> 
                 allowed.add((before, after))
     original.close()
     assert allowed == {(a, b) for a, targets in LAW.items() for b in targets} | {(state, state) for state in STATES}
+
+
+@pytest.mark.parametrize("state", ["confirmed", "sending"])
+async def test_law_order_without_an_id_may_not_be_sent(room: Room, state: State) -> None:
+    """The database itself wants the name by which it can be looked for, before anything leaves."""
+    row = await room.propose()
+    with pytest.raises(sqlite3.IntegrityError, match="an order without an id"):
+        room.sql("UPDATE orders SET state=? WHERE id=?", state, row.id)
+    room.sql("UPDATE orders SET state=?, client_order_id='x' WHERE id=?", state, row.id)
+    assert room.row(row).state == state
 
 
 async def test_law_unknown_state_is_refused_by_the_database(room: Room) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bot import Fill, OutcomeUnknown, Request, Response
+from bot import Fill, Flow, OutcomeUnknown, Request, Response, hookimpl
 from bot.trading import queries
 from bot.trading.orders import OrderRow
-from tests.trading.conftest import ANN, Blind, Room, new_room
+from tests.trading.conftest import ANN, START_MS, Acme, Blind, FakeClock, Room, new_room
 
 DAY_SECONDS = 86_400
 
@@ -86,6 +86,63 @@ async def test_absence_is_judged_by_the_exchanges_clock(room: Room) -> None:
     assert first < room.clock.now_ms()
     clock.offset_ms = -60_000
     assert [(await ask(room, row)).misses, (await ask(room, row, at_ms=first + 60_000)).misses] == [0, 1]
+
+
+class Behind(Acme):
+    """An exchange whose clock is 24 seconds behind ours, and which tells it when it can."""
+
+    clock: FakeClock
+    can_tell = False
+
+    @hookimpl
+    def server_time(self) -> Flow[int]:
+        yield Request.get("/price", auth="none")
+        if not self.can_tell:
+            raise OutcomeUnknown("No time is told just now")
+        return START_MS - 24_000 + round(self.clock.monotonic() * 1000)
+
+
+def behind(directory: Path, *, can_tell: bool) -> Room:
+    room = new_room(directory, kind=Behind)
+    room.plugin.clock, room.plugin.can_tell = room.clock, can_tell
+    return room
+
+
+async def test_absence_is_not_proved_while_the_exchange_tells_no_time(tmp_path: Path) -> None:
+    """Its clock may be behind: what was signed with ours, which is ahead, may be accepted for longer than we think."""
+    room = behind(tmp_path, can_tell=False)
+    row, first = await doubtful(room)
+    seen = [await ask(room, row, at_ms=first + number * 6_000) for number in range(4)]
+    assert [(each.state, each.misses) for each in seen] == [("unknown", 0)] * 4
+    late = await ask(room, row, at_ms=(row.sent_ms or 0) + 120_000)
+    assert (late.state, late.reason.partition(":")[0]) == (
+        "needs_human",
+        "The exchange does not show it, and does not tell its time",
+    )
+    await room.close()
+
+
+async def test_absence_is_proved_by_the_time_that_the_exchange_told_at_last(tmp_path: Path) -> None:
+    """By its clock, which is behind ours, the window ends later than ours says; then three looks count."""
+    room = behind(tmp_path, can_tell=False)
+    row, first = await doubtful(room)
+    await ask(room, row, at_ms=first)
+    room.plugin.can_tell = True
+    room.gateway.named("acme").transport.clock.distrust()
+    moments = ((first + 23_990, 0), (first + 24_010, 1), (first + 30_010, 2), (first + 36_010, 3))
+    seen = [(at_ms, (await ask(room, row, at_ms=at_ms)).misses) for at_ms, _ in moments]
+    assert (tuple(seen), room.row(row).state) == (moments, "not_placed")
+    await room.close()
+
+
+async def test_absence_is_not_proved_by_a_wall_clock_that_was_put_forward(tmp_path: Path) -> None:
+    """An hour that did not pass is no hour for a request to arrive in, though nobody tells its time since."""
+    room = behind(tmp_path, can_tell=True)
+    row, _ = await doubtful(room)
+    room.plugin.can_tell = False
+    room.clock.wall_ms += 3_600_000
+    assert (await ask(room, row)).misses == 0
+    await room.close()
 
 
 async def test_absence_found_after_two_misses_is_open(room: Room) -> None:
