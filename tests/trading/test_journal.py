@@ -52,7 +52,7 @@ def bring(room: Room, row: OrderRow, state: State) -> None:
     """Put an order into a state, past the law."""
     trigger = room.sql("SELECT sql FROM sqlite_schema WHERE name='orders_law'")[0]["sql"]
     room.sql("DROP TRIGGER orders_law")
-    room.sql("UPDATE orders SET client_order_id='x' WHERE id=? AND client_order_id IS NULL", row.id)
+    room.sql("UPDATE orders SET client_order_id='x'||id WHERE id=? AND client_order_id IS NULL", row.id)
     room.sql("UPDATE orders SET state=? WHERE id=?", state, row.id)
     room.sql(trigger)
 
