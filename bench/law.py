@@ -53,5 +53,10 @@ def main(*, smoke: bool) -> None:
     )
     print(text)
     if not smoke:
-        note = f"Ratios to {base}. Every commit FULL, on the disk. One core, five alternating rounds, medians.\n\n"
+        note = (
+            f"Ratios to {base}. Every commit FULL, on the disk. One core, five alternating rounds, medians. The order "
+            "alone with a row before and after is the peer's own work, done by the bot. The whole law spends a button, "
+            "looks at halts, limits and doubts, moves the order twice, records two events and has its card drawn twice "
+            "besides.\n\n"
+        )
         write("law", f"## One order with the whole law\n\n{note}{text}")
