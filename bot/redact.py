@@ -169,7 +169,7 @@ class Redactor:
         match value:
             case str():
                 return value if _NUMBER.fullmatch(value) else self.redact(value)
-            case dict() | Mapping():  # nearly all are plain; to ask an abstract class takes longer
+            case Mapping():
                 return {self.cleaned(name): self.cleaned(each) for name, each in value.items()}
             case list() | tuple():
                 return [self.cleaned(each) for each in value]

@@ -177,13 +177,13 @@ class Transport:
         try:
             flow = self.flow("server_time")
             if flow is None:
-                return self.clock.take_ours()
-            server_ms = await self._drive(flow, call)
-            self.clock.learn(server_ms, began_ms=call.span_ms[0], ended_ms=call.span_ms[1])
+                self.clock.take_ours()
+            else:
+                server_ms = await self._drive(flow, call)
+                self.clock.learn(server_ms, began_ms=call.span_ms[0], ended_ms=call.span_ms[1])
         except Exception as error:
             log.warning("%s: clock not measured: %s", self.info.id, error)
             self.clock.rest()
-        return None
 
     async def close(self) -> None:
         """Let go of every connection."""

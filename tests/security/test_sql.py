@@ -23,7 +23,7 @@ PIECES = {
     "bot.trading.adoption": {"names", "marks"},  # our columns, and question marks
     "bot.trading.allowance": {"queries.UNSETTLED_OF_USER"},  # a constant
     "bot.trading.ends": {"_ASKING", "_LOST", "either"},  # constants
-    "bot.trading.feeds": {"LIVE", "queries.UNFINISHED"},  # constants
+    "bot.trading.feeds": {"indexed"},  # made of constants
     "bot.trading.journal": {"names"},  # keyword names of our own calls
     "bot.trading.profit": {"live"},  # made of a constant
     "bot.trading.queries": {"DOUBTFUL", "others", "own", "query"},  # constants, and constant statements

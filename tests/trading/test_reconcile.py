@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bot import Fill, Flow, OutcomeUnknown, Request, Response, hookimpl
+from bot import Fill, OutcomeUnknown, Request, Response
 from bot.trading import queries
 from bot.trading.orders import OrderRow
-from tests.trading.conftest import ANN, START_MS, Acme, Blind, FakeClock, Room, new_room
+from tests.trading.conftest import ANN, Blind, Room, new_room
 
 DAY_SECONDS = 86_400
 
@@ -29,141 +29,6 @@ async def doubtful(room: Room) -> tuple[OrderRow, int]:
     row = await room.placed("drop before")
     assert row.window_ends_ms is not None
     return row, row.window_ends_ms + 5_001
-
-
-# Proved absent.
-
-
-async def test_absence_needs_three_misses_five_seconds_apart_after_window_and_five_more(room: Room) -> None:
-    """The figures of the rule, to the millisecond: nothing counts too early or too close, and the third decides."""
-    row, first = await doubtful(room)
-    moments = (
-        (first - 10_000, 0, "unknown"),
-        (first - 1, 0, "unknown"),
-        (first, 1, "unknown"),
-        (first + 4_999, 1, "unknown"),
-        (first + 5_000, 2, "unknown"),
-        (first + 9_999, 2, "unknown"),
-        (first + 10_000, 3, "not_placed"),
-    )
-    seen = []
-    for at_ms, _, _ in moments:
-        now = await ask(room, row, at_ms=at_ms)
-        seen.append((at_ms, now.misses, now.state))
-    assert tuple(seen) == moments
-
-
-@pytest.mark.parametrize("error", ["error", "unreadable", "POOR", "GONE"])
-async def test_absence_error_between_neither_counts_nor_resets(room: Room, error: str) -> None:
-    """A question that failed is no answer, in either direction."""
-    row, first = await doubtful(room)
-    room.exchange.reads = [error, "fine", error, "fine", error, error]
-    seen = [(await ask(room, row, at_ms=first + number * 6_000)).misses for number in range(6)]
-    assert seen == [0, 1, 1, 2, 2, 2]
-    assert (await ask(room, row, at_ms=first + 36_000)).state == "not_placed"
-
-
-async def test_absence_slow_answer_counts_from_the_question(room: Room) -> None:
-    """A question put inside the window says nothing about the end of it, however late its answer comes."""
-    row, first = await doubtful(room)
-    room.exchange.answering = lambda: room.clock.advance(10)
-    assert (await ask(room, row, at_ms=first - 5_000)).misses == 0
-
-
-async def test_absence_slow_answers_are_spaced_by_their_questions(room: Room) -> None:
-    """Asked again at once after an answer, the exchange has not been given five seconds, though the answer took six."""
-    row, first = await doubtful(room)
-    await ask(room, row, at_ms=first)
-    room.exchange.answering = lambda: room.clock.advance(6)
-    assert (await ask(room, row, at_ms=first + 1_000)).misses == 1
-
-
-async def test_absence_is_judged_by_the_exchanges_clock(room: Room) -> None:
-    """The window ends by the exchange's time: with its clock 60 s behind ours, ours proves nothing yet."""
-    clock = room.gateway.named("acme").transport.clock
-    clock.learn(room.clock.now_ms() - 60_000, began_ms=room.clock.now_ms(), ended_ms=room.clock.now_ms())
-    row, first = await doubtful(room)
-    assert first < room.clock.now_ms()
-    clock.offset_ms = -60_000
-    assert [(await ask(room, row)).misses, (await ask(room, row, at_ms=first + 60_000)).misses] == [0, 1]
-
-
-class Behind(Acme):
-    """An exchange whose clock is 24 seconds behind ours, and which tells it when it can."""
-
-    clock: FakeClock
-    can_tell = False
-
-    @hookimpl
-    def server_time(self) -> Flow[int]:
-        yield Request.get("/price", auth="none")
-        if not self.can_tell:
-            raise OutcomeUnknown("No time is told just now")
-        return START_MS - 24_000 + round(self.clock.monotonic() * 1000)
-
-
-def behind(directory: Path, *, can_tell: bool) -> Room:
-    room = new_room(directory, kind=Behind)
-    room.plugin.clock, room.plugin.can_tell = room.clock, can_tell
-    return room
-
-
-async def test_absence_is_not_proved_while_the_exchange_tells_no_time(tmp_path: Path) -> None:
-    """Its clock may be behind: what was signed with ours, which is ahead, may be accepted for longer than we think."""
-    room = behind(tmp_path, can_tell=False)
-    row, first = await doubtful(room)
-    seen = [await ask(room, row, at_ms=first + number * 6_000) for number in range(4)]
-    assert [(each.state, each.misses) for each in seen] == [("unknown", 0)] * 4
-    late = await ask(room, row, at_ms=(row.sent_ms or 0) + 120_000)
-    assert (late.state, late.reason.partition(":")[0]) == (
-        "needs_human",
-        "The exchange does not show it, and does not tell its time",
-    )
-    await room.close()
-
-
-async def test_absence_is_proved_by_the_time_that_the_exchange_told_at_last(tmp_path: Path) -> None:
-    """By its clock, which is behind ours, the window ends later than ours says; then three looks count."""
-    room = behind(tmp_path, can_tell=False)
-    row, first = await doubtful(room)
-    await ask(room, row, at_ms=first)
-    room.plugin.can_tell = True
-    room.gateway.named("acme").transport.clock.distrust()
-    moments = ((first + 23_990, 0), (first + 24_010, 1), (first + 30_010, 2), (first + 36_010, 3))
-    seen = [(at_ms, (await ask(room, row, at_ms=at_ms)).misses) for at_ms, _ in moments]
-    assert (tuple(seen), room.row(row).state) == (moments, "not_placed")
-    await room.close()
-
-
-async def test_absence_is_not_proved_by_a_wall_clock_that_was_put_forward(tmp_path: Path) -> None:
-    """An hour that did not pass is no hour for a request to arrive in, though nobody tells its time since."""
-    room = behind(tmp_path, can_tell=True)
-    row, _ = await doubtful(room)
-    room.plugin.can_tell = False
-    room.clock.wall_ms += 3_600_000
-    assert (await ask(room, row)).misses == 0
-    await room.close()
-
-
-async def test_absence_found_after_two_misses_is_open(room: Room) -> None:
-    """Until the last moment the order may turn up, and then it is simply open."""
-    row, first = await doubtful(room)
-    for number in range(2):
-        await ask(room, row, at_ms=first + number * 6_000)
-    room.exchange._take(_body(row), 0)
-    now = await ask(room, row)
-    assert (now.state, now.late, now.misses) == ("open", False, 0)
-
-
-async def test_absence_survives_a_restart(room: Room) -> None:
-    """Misses counted before a restart are kept; a restart proves nothing by itself."""
-    row, first = await doubtful(room)
-    await ask(room, row, at_ms=first)
-    again = room.restart()
-    assert (again.row(row).misses, again.row(row).state) == (1, "unknown")
-    await again.settle()
-    assert again.row(row).state == "not_placed"
-    await again.close()
 
 
 # Where no machine can know.
@@ -204,7 +69,7 @@ async def test_needs_human_order_that_turns_up_is_open(vague: Room) -> None:
     row = await vague.placed("drop before")
     await vague.live(200)
     assert vague.row(row).state == "needs_human"
-    vague.exchange._take(_body(row), 0)
+    vague.exchange._take(body_of(row), 0)
     await vague.live(61)
     assert vague.row(row).state == "open"
 
@@ -215,7 +80,7 @@ async def test_needs_human_closed_by_hand_is_watched_on(vague: Room) -> None:
     await vague.live(200)
     await vague.desk.settle_by_hand(row.id, ANN)
     closed = vague.row(row).state
-    vague.exchange._take(_body(row), 0)
+    vague.exchange._take(body_of(row), 0)
     await vague.live(601)
     assert (closed, vague.row(row).state, vague.row(row).late) == ("not_placed", "open", True)
 
@@ -233,7 +98,7 @@ async def test_order_closed_by_hand_without_a_clean_look_is_watched_on(room: Roo
     await room.desk.settle_by_hand(row.id, ANN)
     closed = room.row(row)
     room.gateway.find_order = find  # type: ignore[method-assign]
-    room.exchange._take(_body(row), 0)
+    room.exchange._take(body_of(row), 0)
     await room.live(601)
     assert (closed.state, closed.misses) == ("not_placed", 0)
     assert (room.row(row).state, room.row(row).late) == ("open", True)
@@ -302,7 +167,7 @@ async def test_late_order_is_adopted_within_a_day(room: Room, hours: float, stat
     await room.settle()
     assert room.row(row).state == "not_placed"
     room.clock.advance(hours * 3600 - 60)
-    room.exchange._take(_body(row), 0)
+    room.exchange._take(body_of(row), 0)
     await room.live(1200, turn=60)
     now = room.row(row)
     assert (now.state, now.late) == (state, late)
@@ -319,7 +184,7 @@ async def test_late_order_is_followed_to_its_end(room: Room) -> None:
     """After its adoption it is an order like any other."""
     row = await room.placed("drop before")
     await room.settle()
-    room.exchange._take(_body(row), 0)
+    room.exchange._take(body_of(row), 0)
     await room.live(601)
     room.exchange.fill()
     await room.live(30)
@@ -329,7 +194,7 @@ async def test_late_order_is_followed_to_its_end(room: Room) -> None:
 # Another order under our name.
 
 
-def _body(row: OrderRow, **other: str) -> dict[str, str]:
+def body_of(row: OrderRow, **other: str) -> dict[str, str]:
     names = ("side", "type", "price")
     body = {"client_id": row.client_order_id, "symbol": "BTCUSDT", "quantity": row.params["size"]}
     return body | {name: row.params[name] for name in names} | other
@@ -339,7 +204,7 @@ def _body(row: OrderRow, **other: str) -> dict[str, str]:
 async def test_report_of_another_order_is_not_adopted(room: Room, other: dict[str, str]) -> None:
     """An id that is only a label may name somebody else's order: it is neither taken over, nor is it a miss."""
     row = await room.placed("drop before")
-    room.exchange._take(_body(row, **other), 0)
+    room.exchange._take(body_of(row, **other), 0)
     await room.live(60)
     now = room.row(row)
     assert (now.state, now.misses, now.exchange_order_id) == ("unknown", 0, "")
@@ -349,7 +214,7 @@ async def test_report_of_another_order_is_not_adopted(room: Room, other: dict[st
 async def test_report_of_an_older_order_is_not_adopted(room: Room, age_ms: int, state: str) -> None:
     """An id that may repeat can name an order of long ago; one minute is left for clocks that differ."""
     row = await room.placed("drop before")
-    room.exchange._take(_body(row), 0)
+    room.exchange._take(body_of(row), 0)
     assert row.sent_ms is not None
     room.exchange.orders[-1].created_ms = row.sent_ms - age_ms
     await room.live(10)
@@ -359,7 +224,7 @@ async def test_report_of_an_older_order_is_not_adopted(room: Room, age_ms: int, 
 async def test_report_of_another_order_is_left_to_a_person_in_the_end(room: Room) -> None:
     """What a machine cannot tell apart does not block the pair for ever."""
     row = await room.placed("drop before")
-    room.exchange._take(_body(row, side="sell"), 0)
+    room.exchange._take(body_of(row, side="sell"), 0)
     await room.live(200)
     assert room.row(row).state == "needs_human"
 
@@ -400,7 +265,7 @@ async def test_report_of_a_late_order_is_adopted_once_the_later_one_has_its_id(r
     await room.settle()
     room.sql("DELETE FROM outbox")
     await room.placed()
-    room.exchange._take(_body(first), 0)
+    room.exchange._take(body_of(first), 0)
     late = room.exchange.orders[-1]
     room.exchange.named = lambda _: [replace(late, client_id="")]  # type: ignore[assignment,method-assign]
     await room.reconciler.check(room.row(first))
@@ -410,7 +275,7 @@ async def test_report_of_a_late_order_is_adopted_once_the_later_one_has_its_id(r
 async def test_report_under_another_client_id_is_not_adopted(room: Room) -> None:
     """An answer that names another client order id is not of our order, though all figures agree."""
     row = await room.placed("drop before")
-    room.exchange._take(_body(row), 0)
+    room.exchange._take(body_of(row), 0)
     find = room.exchange.named
     room.exchange.named = lambda name: [replace(each, client_id="other") for each in find(name)]  # type: ignore[assignment,method-assign]
     await room.live(60)
@@ -421,7 +286,7 @@ async def test_report_under_another_client_id_is_not_adopted(room: Room) -> None
 async def test_report_of_our_order_spelt_otherwise_is_adopted(room: Room, price: str) -> None:
     """Trailing zeros, or a price that the exchange does not tell, do not make it another order."""
     row = await room.placed("drop before")
-    room.exchange._take(_body(row, price=price, quantity="0.500000"), 0)
+    room.exchange._take(body_of(row, price=price, quantity="0.500000"), 0)
     await room.live(3)
     assert room.row(row).state == "open"
 
